@@ -6,4 +6,6 @@
 
 pub mod ids;
 pub mod mqtt;
+pub mod policy;
+pub mod session;
 pub mod time;
