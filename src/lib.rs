@@ -7,5 +7,6 @@
 pub mod ids;
 pub mod mqtt;
 pub mod policy;
+pub mod routing;
 pub mod session;
 pub mod time;
