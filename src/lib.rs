@@ -9,4 +9,5 @@ pub mod mqtt;
 pub mod policy;
 pub mod routing;
 pub mod session;
+pub mod shard;
 pub mod time;

@@ -1,0 +1,249 @@
+//! A connection as the shard sees it: what has arrived and is not decoded, what waits to be sent.
+
+use crate::mqtt::Version;
+use crate::session::ConnId;
+use crate::time::Time;
+
+/// Buffers larger than this are not kept for reuse.
+const POOLED_BYTES: usize = 64 << 10;
+/// Most bytes kept for reuse, all buffers together: what one fan-out needs again in the next turn.
+const POOL_BYTES: usize = 8 << 20;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody is here.
+    #[default]
+    Free,
+    /// CONNECT has not come yet.
+    Connecting,
+    /// CONNECT was accepted; `Connection::client` is its client.
+    Connected,
+    /// The driver has been asked to close it.
+    Closing,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    pub(super) version: Version,
+    /// Read no more for now: why, says `input::Halt::Paused`. What still comes is kept in `partial`.
+    pub(super) paused: bool,
+    /// Request Problem Information `[MQTT-3.1.2-29]`.
+    pub(super) problem_information: bool,
+    /// Index of its client.
+    pub(super) client: u32,
+    /// Largest packet the client takes, in bytes `[MQTT-3.1.2-24]`.
+    pub(super) maximum_packet: u32,
+    /// Largest packet we take from it, in bytes, and most unacknowledged publishes: as its CONNACK said, whatever
+    /// is installed later.
+    pub(super) packet_bytes: u32,
+    pub(super) receive_maximum: u16,
+    /// One and a half times Keep Alive, in milliseconds; 0 = off.
+    pub(super) patience_millis: u32,
+    /// Filters of its SUBSCRIBE packets that wait for their homes.
+    pub(super) joining: u32,
+    /// When CONNECT is due, then when the last whole packet came.
+    pub(super) since: Time,
+    /// When the wheel comes by.
+    pub(super) visit: Time,
+    /// The head of a packet whose rest has not arrived; while paused, everything that came.
+    pub(super) partial: Vec<u8>,
+    pub(super) out: Outbound,
+}
+
+impl Default for Connection {
+    fn default() -> Connection {
+        Connection {
+            generation: 0,
+            phase: Phase::Free,
+            version: Version::V3_1_1,
+            paused: false,
+            problem_information: true,
+            client: u32::MAX,
+            maximum_packet: u32::MAX,
+            packet_bytes: 0,
+            receive_maximum: 0,
+            patience_millis: 0,
+            joining: 0,
+            since: Time::default(),
+            visit: Time::NEVER,
+            partial: Vec::new(),
+            out: Outbound::default(),
+        }
+    }
+}
+
+/// Bytes on their way to a socket. An idle connection holds none: buffers come from a pool and go back to it.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    buf: Vec<u8>,
+    /// The first so many bytes of `buf` are sent.
+    head: usize,
+    /// The socket is full since then; `NEVER`: it is not.
+    blocked: Option<Time>,
+    /// In the queue of answers, of deliveries: bits.
+    queued: u8,
+}
+
+const ANSWERS: u8 = 1;
+const DELIVERIES: u8 = 2;
+
+/// Why a connection becomes dirty: answers are flushed before deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// An answer to a packet.
+    Answer,
+    /// One of perhaps very many deliveries.
+    Delivery,
+}
+
+impl Outbound {
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.buf.len() - self.head
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buf[self.head..]
+    }
+
+    pub(super) fn blocked(&self) -> Option<Time> {
+        self.blocked
+    }
+}
+
+/// Which connections have output, and the buffers that none of them needs.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    answers: std::collections::VecDeque<u32>,
+    deliveries: std::collections::VecDeque<u32>,
+    pool: Vec<Vec<u8>>,
+    /// Capacity of the buffers in `pool`.
+    pool_bytes: usize,
+}
+
+impl Dirty {
+    /// Makes room to append: takes a buffer, queues the connection for the flush. The caller appends to it now.
+    #[inline]
+    pub(super) fn writer<'a>(
+        &mut self,
+        index: u32,
+        out: &'a mut Outbound,
+        urgency: Urgency,
+    ) -> &'a mut Vec<u8> {
+        if out.buf.capacity() == 0
+            && let Some(buffer) = self.pool.pop()
+        {
+            self.pool_bytes -= buffer.capacity();
+            out.buf = buffer;
+        }
+        if out.blocked.is_none() {
+            self.queue(index, out, urgency);
+        }
+        &mut out.buf
+    }
+
+    #[inline]
+    fn queue(&mut self, index: u32, out: &mut Outbound, urgency: Urgency) {
+        let (bit, queue) = match urgency {
+            Urgency::Answer => (ANSWERS, &mut self.answers),
+            Urgency::Delivery => (DELIVERIES, &mut self.deliveries),
+        };
+        if out.queued & bit == 0 {
+            out.queued |= bit;
+            queue.push_back(index);
+        }
+    }
+
+    /// The next connection with something to flush.
+    pub(super) fn next(&mut self, connections: &mut [Connection]) -> Option<ConnId> {
+        loop {
+            let (index, bit) = match self.answers.pop_front() {
+                Some(index) => (index, ANSWERS),
+                None => (self.deliveries.pop_front()?, DELIVERIES),
+            };
+            let c = &mut connections[index as usize];
+            if c.out.queued & bit == 0 {
+                continue;
+            }
+            // Handed out once a flush: the driver gathers the whole flush before it sends, so whoever waits in both
+            // queues would be sent twice.
+            c.out.queued = 0;
+            if c.phase != Phase::Closing && c.out.blocked.is_none() && c.out.len() > 0 {
+                return Some(ConnId { index, generation: c.generation });
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.deliveries.is_empty()
+    }
+
+    /// The kernel took `bytes`. True: that was all.
+    pub(super) fn sent(&mut self, out: &mut Outbound, bytes: usize, now: Time) -> bool {
+        out.head += bytes;
+        if out.head < out.buf.len() {
+            // Progress counts from here; a socket that takes nothing keeps its first time.
+            if bytes > 0 || out.blocked.is_none() {
+                out.blocked = Some(now);
+            }
+            if out.head > out.buf.len() / 2 {
+                out.buf.drain(..out.head);
+                out.head = 0;
+            }
+            return false;
+        }
+        out.head = 0;
+        self.give_back(&mut out.buf);
+        true
+    }
+
+    /// There is room in the socket again.
+    pub(super) fn writable(&mut self, index: u32, out: &mut Outbound) {
+        out.blocked = None;
+        if out.len() > 0 {
+            self.queue(index, out, Urgency::Delivery);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn discard(&mut self, out: &mut Outbound) {
+        out.head = 0;
+        out.blocked = None;
+        self.give_back(&mut out.buf);
+    }
+
+    fn give_back(&mut self, buf: &mut Vec<u8>) {
+        let mut buffer = std::mem::take(buf);
+        let capacity = buffer.capacity();
+        if capacity > 0 && capacity <= POOLED_BYTES && self.pool_bytes + capacity <= POOL_BYTES {
+            self.pool_bytes += capacity;
+            buffer.clear();
+            self.pool.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_with_answers_and_deliveries_is_flushed_once() {
+        let mut connections = [Connection { phase: Phase::Connected, ..Connection::default() }];
+        let mut dirty = Dirty::default();
+        for urgency in [Urgency::Answer, Urgency::Delivery] {
+            dirty.writer(0, &mut connections[0].out, urgency).push(0);
+        }
+        // The driver asks for all of them before it sends the first.
+        assert!(dirty.next(&mut connections).is_some());
+        assert!(dirty.next(&mut connections).is_none());
+        assert!(dirty.sent(&mut connections[0].out, 2, Time::default()));
+        dirty.writer(0, &mut connections[0].out, Urgency::Delivery).push(0);
+        assert!(dirty.next(&mut connections).is_some());
+        assert!(dirty.is_empty());
+    }
+}

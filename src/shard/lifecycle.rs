@@ -1,0 +1,281 @@
+//! How connections and sessions end: closing, wills, session expiry, keep alive, and the visits of the wheel.
+
+use crate::mqtt::disconnect::Disconnect;
+use crate::mqtt::property::UserProperties;
+use crate::mqtt::{Packet, ReasonCode, Version, Violation};
+use crate::session::{ConnId, SessionKey};
+use crate::time::Time;
+
+use super::Shard;
+use super::connection::{Connection, Phase};
+use super::effect::{CloseCause, Effect, End};
+
+/// Who the wheel visits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Visit {
+    Connection(ConnId),
+    Session(SessionKey),
+}
+
+/// What becomes of a will when its connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WillFate {
+    /// The client said goodbye `[MQTT-3.14.4-3]`, or the broker stops.
+    Delete,
+    /// It is published, after its delay.
+    Keep,
+}
+
+impl Shard {
+    /// The peer is gone, or the socket failed, without our having asked. `conn.index` is free afterwards.
+    /// Never called after `Effect::Close` for the same connection.
+    pub fn handle_end(&mut self, conn: ConnId, _end: End) {
+        // The shard may have closed it in this very turn: the driver has not read that effect yet.
+        let c = self.connections.get(conn.index as usize);
+        if !c.is_some_and(|c| c.generation == conn.generation && c.phase != Phase::Free) {
+            return;
+        }
+        // What came before the end and was only waiting for credit counts as received.
+        if self.connections[conn.index as usize].paused {
+            self.connections[conn.index as usize].paused = false;
+            self.finish_reading(conn);
+        }
+        let c = &self.connections[conn.index as usize];
+        match c.phase {
+            Phase::Connected => self.detach(c.client, WillFate::Keep),
+            Phase::Connecting | Phase::Closing | Phase::Free => {}
+        }
+        self.effects.retain(|e| !matches!(e, Effect::Close { conn: closed, .. } if *closed == conn));
+        self.free(conn);
+    }
+
+    /// The driver has done what `Effect::Close` asked and no longer needs `output(conn)`. `conn.index` is free.
+    pub fn handle_closed(&mut self, conn: ConnId) {
+        let c = self.connections.get(conn.index as usize);
+        if c.is_some_and(|c| c.generation == conn.generation && c.phase == Phase::Closing) {
+            self.free(conn);
+        }
+    }
+
+    fn free(&mut self, conn: ConnId) {
+        let c = &mut self.connections[conn.index as usize];
+        self.dirty.discard(&mut c.out);
+        let out = std::mem::take(&mut c.out);
+        *c = Connection { generation: conn.generation, out, ..Connection::default() };
+        self.open_connections -= 1;
+    }
+
+    /// The broker stops: every client is told (5.0: 0x8B) and closed. Wills are not published.
+    pub fn stop(&mut self) {
+        for index in 0..self.connections.len() {
+            let c = &self.connections[index];
+            let conn = ConnId { index: index as u32, generation: c.generation };
+            match c.phase {
+                Phase::Connected => {
+                    let client = c.client;
+                    self.clients[client].will = None;
+                    self.disconnect(conn, ReasonCode::ServerShuttingDown, CloseCause::Stopping);
+                }
+                Phase::Connecting => self.close(conn, CloseCause::Stopping),
+                Phase::Closing | Phase::Free => {}
+            }
+        }
+    }
+
+    /// Tells a connected client why (5.0 only: 3.1.1 has no such packet) and closes.
+    pub(super) fn disconnect(&mut self, conn: ConnId, reason: ReasonCode, cause: CloseCause) {
+        let c = &self.connections[conn.index as usize];
+        if c.version == Version::V5 && c.phase == Phase::Connected {
+            self.answer(
+                conn.index,
+                &Packet::Disconnect(Disconnect {
+                    reason,
+                    session_expiry_secs: None,
+                    reason_string: None,
+                    server_reference: None,
+                    user: UserProperties::default(),
+                }),
+            );
+        }
+        self.close(conn, cause);
+    }
+
+    /// The peer broke the protocol: it is told as its version allows, counted, and closed.
+    pub(super) fn violate(&mut self, conn: ConnId, violation: Violation) {
+        *self.counters.violations.entry(violation).or_default() += 1;
+        let c = &self.connections[conn.index as usize];
+        match c.phase {
+            Phase::Connected => {
+                self.disconnect(conn, violation.reason_code(), CloseCause::Violation(violation));
+            }
+            Phase::Connecting => {
+                // A malformed 3.1.1 CONNECT is closed without a word; an unknown level is told so.
+                if c.version == Version::V5 || violation == Violation::UnsupportedVersion {
+                    self.send_refusal(conn, violation.reason_code());
+                } else {
+                    self.counters.connects_refused += 1;
+                }
+                self.close(conn, CloseCause::Violation(violation));
+            }
+            Phase::Closing | Phase::Free => {}
+        }
+    }
+
+    /// Closes a connection: its session is detached, its output flushed once more by the driver.
+    pub(super) fn close(&mut self, conn: ConnId, cause: CloseCause) {
+        let c = &mut self.connections[conn.index as usize];
+        let phase = std::mem::replace(&mut c.phase, Phase::Closing);
+        c.partial = Vec::new();
+        c.paused = false;
+        if phase == Phase::Connected {
+            let fate = match cause {
+                CloseCause::Disconnected | CloseCause::Stopping => WillFate::Delete,
+                CloseCause::Violation(_)
+                | CloseCause::TakenOver
+                | CloseCause::Refused(_)
+                | CloseCause::Stalled
+                | CloseCause::DisconnectedWithWill => WillFate::Keep,
+            };
+            self.detach(self.connections[conn.index as usize].client, fate);
+        }
+        self.effects.push_back(Effect::Close { conn, cause });
+    }
+
+    /// The connection of a session is gone.
+    fn detach(&mut self, client: u32, fate: WillFate) {
+        let c = &mut self.clients[client];
+        c.conn = None;
+        if let Some(flow) = &mut c.flow {
+            flow.inbound.disconnect();
+            flow.outgoing.disconnect();
+        }
+        if fate == WillFate::Delete {
+            c.will = None;
+        }
+        if c.expiry_secs == 0 {
+            return self.end_session(client);
+        }
+        c.ends_at = self.now.after_secs(u64::from(c.expiry_secs));
+        let delay = c.will.as_ref().map(|w| w.delay_secs);
+        match delay {
+            Some(0) => self.fire_will(client),
+            Some(secs) => self.clients[client].will_at = self.now.after_secs(u64::from(secs)),
+            None => {}
+        }
+        self.book_session(client);
+    }
+
+    fn fire_will(&mut self, client: u32) {
+        let c = &mut self.clients[client];
+        c.will_at = Time::NEVER;
+        let publisher = c.publisher;
+        if let Some(will) = c.will.take() {
+            self.publish_will(&will, publisher);
+        }
+    }
+
+    /// Ends a session that has no connection: its will goes out if it still waits `[MQTT-3.1.2-8]`, everything
+    /// else is forgotten.
+    pub(super) fn end_session(&mut self, client: u32) {
+        self.fire_will(client);
+        for sub in std::mem::take(&mut self.clients[client].subscriptions) {
+            self.close_replays(client, sub.slot);
+            self.leave(&sub);
+        }
+        self.clients.remove(client);
+    }
+
+    /// What time it is, once a turn before anything else. Visits whoever is due.
+    pub fn handle_time(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.expire(self.now, &mut due);
+        for (at, visit) in due.drain(..) {
+            match visit {
+                Visit::Connection(conn) => {
+                    if self.connection(conn).is_some_and(|c| c.visit == at) {
+                        self.visit_connection(conn);
+                    }
+                }
+                Visit::Session(key) => {
+                    if self.clients.by_key(key).is_some_and(|c| c.visit == at) {
+                        self.visit_session(key.index);
+                    }
+                }
+            }
+        }
+        due.shrink_to(super::wheel::KEPT);
+        self.due = due;
+    }
+
+    /// When `handle_time` must be called at the latest.
+    pub fn deadline(&self) -> Option<Time> {
+        self.wheel.deadline()
+    }
+
+    fn visit_connection(&mut self, conn: ConnId) {
+        let limits = &self.snapshot.limits;
+        let stall = u64::from(limits.output_stall_secs);
+        let c = &mut self.connections[conn.index as usize];
+        c.visit = Time::NEVER;
+        let patience = std::time::Duration::from_millis(u64::from(c.patience_millis));
+        if c.out.blocked().is_some_and(|since| since.after_secs(stall) <= self.now) {
+            return self.close(conn, CloseCause::Stalled);
+        }
+        match c.phase {
+            Phase::Connecting if c.since <= self.now => {
+                return self.violate(conn, Violation::ConnectTimeout);
+            }
+            // While we do not read it, the client cannot be late.
+            Phase::Connected if c.paused => c.since = self.now,
+            Phase::Connected if !patience.is_zero() && c.since + patience <= self.now => {
+                return self.violate(conn, Violation::KeepAlive);
+            }
+            _ => {}
+        }
+        self.book_connection(conn.index);
+    }
+
+    /// Has the wheel come by when this connection may next be late.
+    pub(super) fn book_connection(&mut self, index: u32) {
+        let stall = u64::from(self.snapshot.limits.output_stall_secs);
+        let c = &mut self.connections[index as usize];
+        let mut at = c.out.blocked().map_or(Time::NEVER, |since| since.after_secs(stall));
+        match c.phase {
+            Phase::Connecting => at = at.min(c.since),
+            Phase::Connected if c.patience_millis > 0 => {
+                let patience = std::time::Duration::from_millis(u64::from(c.patience_millis));
+                at = at.min(c.since + patience);
+            }
+            _ => {}
+        }
+        if at < c.visit {
+            let conn = ConnId { index, generation: c.generation };
+            c.visit = self.wheel.book(self.now, at, Visit::Connection(conn));
+        }
+    }
+
+    fn visit_session(&mut self, client: u32) {
+        let c = &mut self.clients[client];
+        c.visit = Time::NEVER;
+        if c.conn.is_some() {
+            return;
+        }
+        if c.ends_at <= self.now {
+            return self.end_session(client);
+        }
+        if c.will_at <= self.now {
+            self.fire_will(client);
+        }
+        self.book_session(client);
+    }
+
+    fn book_session(&mut self, client: u32) {
+        let key = self.clients.key(client);
+        let c = &mut self.clients[client];
+        let at = c.will_at.min(c.ends_at);
+        if at < c.visit {
+            c.visit = self.wheel.book(self.now, at, Visit::Session(key));
+        }
+    }
+}

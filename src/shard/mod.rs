@@ -1,0 +1,347 @@
+//! The shard: a plain synchronous value. It takes inputs (`handle_*`, [`Shard::install`]) and leaves outputs
+//! (bytes per connection, messages for other shards, [`Effect`]s, a deadline).
+//!
+//! The driver's turn, in this order:
+//! 1. `handle_time(now)` once, then every input: `handle_open`, `handle_bytes`, `handle_end`, `handle_writable`,
+//!    `handle_batch`, `install`, `stop`.
+//! 2. `work()`: the sliced work, one budget's worth. `true` = more is waiting, do not sleep.
+//! 3. `take_outbox(peer)` for every other shard: one batch a peer and turn. Messages of a batch that did not fit
+//!    the channel are kept by the driver, in front of the next.
+//! 4. `poll_effect()` until `None`: `Pause`, `Resume` at once; `Close` after step 5's flush of that connection.
+//! 5. Flush: `next_dirty()` up to [`FLUSHES_PER_TURN`] times; for each `output(conn)` to the socket, then
+//!    `handle_sent(conn, bytes)`. Less than all: `handle_sent`, then `handle_writable` once the socket has room
+//!    (until then the connection does not come back from `next_dirty`). `has_dirty()` = do not sleep.
+//! 6. After a turn that took input or flushed, another (a flush can make messages, work and effects); else sleep
+//!    until `deadline()`.
+//!
+//! **Invariant**: nothing here reads a clock, draws a random number, or iterates a hash map where the order shows.
+
+mod client;
+mod connect;
+mod connection;
+mod counters;
+mod deliver;
+pub mod effect;
+mod encode;
+mod flow;
+mod input;
+mod lifecycle;
+mod mesh;
+pub mod message;
+mod pace;
+mod publish;
+mod replay;
+mod slots;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+mod wheel;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+pub use counters::{Counters, Drops};
+pub use effect::{CloseCause, Effect, End};
+pub use message::Message;
+pub use pace::Pace;
+
+use crate::policy::Snapshot;
+use crate::routing::{Cursor, Homes, Retained, ShardId, Table, Target};
+use crate::session::{ConnId, Run};
+use crate::time::Time;
+
+use client::Clients;
+use connection::{Connection, Dirty, Phase};
+use encode::Encodings;
+use lifecycle::Visit;
+use mesh::{Mesh, WorkQueue};
+use publish::Pending;
+use replay::Replays;
+use slots::Slots;
+use subscribe::Joins;
+use wheel::Wheel;
+
+/// Most connections flushed a turn, so that one fan-out does not hold up a ping. Input is read between slices, so that
+/// the later ones carry more: 128 costs a fan-out of 1,000 a tenth to a fifth less than 512, and nothing elsewhere.
+pub const FLUSHES_PER_TURN: usize = 128;
+
+/// What a shard is told at birth.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Which shard this is.
+    pub id: ShardId,
+    /// How many there are.
+    pub shards: u16,
+    /// Key of the homes' hash: from the data directory, the same for every shard and stable over restarts.
+    pub home_key: [u8; 16],
+    /// Seeds of hash tables and of assigned client identifiers: from the driver's entropy, its own for each shard.
+    pub seed: [u64; 4],
+    /// The first snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// The time now.
+    pub now: Time,
+}
+
+/// A connection that arrives at its client's home.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// The peer.
+    pub peer: SocketAddr,
+    /// Index of the listener in the snapshot.
+    pub listener: u16,
+    /// CONNECT must be complete by then.
+    pub deadline: Time,
+}
+
+/// What a shard holds at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections, from `handle_open` to `handle_end` or `handle_closed`.
+    pub connections: usize,
+    /// Sessions, those of disconnected clients included.
+    pub sessions: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Slots, those that homes have not let go of included.
+    pub slots: usize,
+    /// Routes to slots of any shard.
+    pub routes: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Replays being served to any shard.
+    pub cursors: usize,
+    /// Replays of this shard's clients.
+    pub replays: usize,
+    /// Subscriptions and SUBACKs that wait for homes.
+    pub joins: usize,
+    /// Deliveries and other work not finished.
+    pub work: usize,
+    /// Publications of this shard's clients that are under way.
+    pub credit_messages: u64,
+    /// Their bytes.
+    pub credit_bytes: u64,
+    /// Connections that wait for credit.
+    pub paused: usize,
+    /// Bytes waiting to be sent.
+    pub output_bytes: usize,
+    /// Visits booked in the timer wheel.
+    pub visits: usize,
+}
+
+/// One shard.
+pub struct Shard {
+    id: ShardId,
+    shards: u16,
+    homes: Homes,
+    now: Time,
+    random: u64,
+    snapshot: Arc<Snapshot>,
+    connections: Vec<Connection>,
+    open_connections: usize,
+    clients: Clients,
+    subscriptions: usize,
+    slots: Slots,
+    joins: Joins,
+    replays: Replays,
+    table: Table,
+    targets: Vec<Target>,
+    retained: Retained<Arc<Run>>,
+    cursors: BTreeMap<(ShardId, u32), Cursor>,
+    mesh: Mesh,
+    work: WorkQueue,
+    stamp: u64,
+    encodings: Encodings,
+    pending: Pending,
+    /// Connections that are not read for now, oldest first.
+    paused: VecDeque<ConnId>,
+    /// Credit has come back, or one of them has had its output taken or its subscriptions made.
+    look_at_paused: bool,
+    dirty: Dirty,
+    effects: VecDeque<Effect>,
+    wheel: Wheel<Visit>,
+    due: Vec<(Time, Visit)>,
+    counters: Counters,
+}
+
+/// Where a client lives: its home shard, the same answer on every shard and after every restart.
+pub fn client_home(home_key: &[u8; 16], shards: u16, client_id: &str) -> ShardId {
+    Homes::new(*home_key, shards).of(client_id.as_bytes())
+}
+
+/// Tells clients apart for No Local, across shards and without their identifiers.
+fn client_hash(homes: &Homes, client_id: &str) -> u64 {
+    homes.hash(client_id.as_bytes())
+}
+
+impl Shard {
+    /// A shard without connections.
+    pub fn new(config: ShardConfig) -> Shard {
+        let ShardConfig { id, shards, home_key, seed, snapshot, now } = config;
+        let hasher = RandomState::with_seeds(seed[0], seed[1], seed[2], seed[3]);
+        Shard {
+            id,
+            shards,
+            homes: Homes::new(home_key, shards),
+            now,
+            random: seed[0] ^ seed[3].rotate_left(32),
+            snapshot,
+            connections: Vec::new(),
+            open_connections: 0,
+            clients: Clients::new(hasher.clone()),
+            subscriptions: 0,
+            slots: Slots::new(hasher.clone()),
+            joins: Joins::new(hasher.clone()),
+            replays: Replays::new(hasher),
+            table: Table::new(seed),
+            targets: Vec::new(),
+            retained: Retained::new(),
+            cursors: BTreeMap::new(),
+            mesh: Mesh::new(shards),
+            work: WorkQueue::default(),
+            stamp: 0,
+            encodings: Encodings::default(),
+            pending: Pending::default(),
+            paused: VecDeque::new(),
+            look_at_paused: false,
+            dirty: Dirty::default(),
+            effects: VecDeque::new(),
+            wheel: Wheel::new(now),
+            due: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Other budgets than the shipped ones.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.mesh.credit.pace = pace;
+    }
+
+    /// A connection whose CONNECT (or what will never be one) comes next by `handle_bytes`. `conn.index` is free.
+    pub fn handle_open(&mut self, conn: ConnId, opened: Opened) {
+        let index = conn.index as usize;
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, Connection::default);
+        }
+        let c = &mut self.connections[index];
+        assert!(c.phase == Phase::Free, "the driver opens {conn:?} over a connection that is not closed");
+        c.generation = conn.generation;
+        c.phase = Phase::Connecting;
+        c.since = opened.deadline;
+        self.open_connections += 1;
+        self.book_connection(conn.index);
+    }
+
+    /// The socket has room again after a partial send.
+    pub fn handle_writable(&mut self, conn: ConnId) {
+        if self.connection(conn).is_some() {
+            self.dirty.writable(conn.index, &mut self.connections[conn.index as usize].out);
+        }
+    }
+
+    /// From now on everything is judged by `snapshot`.
+    pub fn install(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+    }
+
+    /// The next thing the driver must do.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The next connection with output to flush: answers to packets first, then deliveries.
+    pub fn next_dirty(&mut self) -> Option<ConnId> {
+        self.dirty.next(&mut self.connections)
+    }
+
+    /// Must there be another turn before sleeping: is there something to flush, or a connection to read on?
+    pub fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty() || self.look_at_paused
+    }
+
+    /// What waits to be sent. Stable (not moved, not changed) until the next call of a `&mut self` method that
+    /// names this connection, or of any input method.
+    pub fn output(&self, conn: ConnId) -> &[u8] {
+        match self.connections.get(conn.index as usize) {
+            Some(c) if c.generation == conn.generation => c.out.bytes(),
+            _ => &[],
+        }
+    }
+
+    /// The kernel took the first `bytes` of the output.
+    pub fn handle_sent(&mut self, conn: ConnId, bytes: usize) {
+        let Some(c) = self.connections.get_mut(conn.index as usize) else { return };
+        if c.generation != conn.generation || c.phase == Phase::Free {
+            return;
+        }
+        let was_blocked = c.out.blocked().is_some();
+        let all = self.dirty.sent(&mut c.out, bytes, self.now);
+        self.look_at_paused |= c.paused && bytes > 0;
+        if all {
+            if c.phase == Phase::Connected {
+                let client = c.client;
+                let waits = self.clients[client].flow.as_ref();
+                if waits.is_some_and(|f| f.outgoing.has_more() || !f.replays.is_empty()) {
+                    self.pump(client);
+                }
+            }
+        } else if !was_blocked {
+            self.book_connection(conn.index);
+        }
+    }
+
+    /// What this shard has counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What this shard holds.
+    pub fn census(&self) -> Census {
+        Census {
+            connections: self.open_connections,
+            sessions: self.clients.len(),
+            subscriptions: self.subscriptions,
+            slots: self.slots.len(),
+            routes: self.table.routes(),
+            retained: self.retained.len(),
+            cursors: self.cursors.len(),
+            replays: self.replays.len(),
+            joins: self.joins.len(),
+            work: self.work.queue.len(),
+            credit_messages: self.mesh.credit.messages,
+            credit_bytes: self.mesh.credit.bytes,
+            paused: self.paused.len(),
+            output_bytes: self.connections.iter().map(|c| c.out.len()).sum(),
+            visits: self.wheel.len(),
+        }
+    }
+
+    /// The connection, unless it is closed or closing.
+    fn connection(&self, conn: ConnId) -> Option<&Connection> {
+        let c = self.connections.get(conn.index as usize)?;
+        let open = matches!(c.phase, Phase::Connecting | Phase::Connected);
+        (open && c.generation == conn.generation).then_some(c)
+    }
+
+    fn connection_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let c = self.connections.get_mut(conn.index as usize)?;
+        let open = matches!(c.phase, Phase::Connecting | Phase::Connected);
+        (open && c.generation == conn.generation).then_some(c)
+    }
+
+    /// The client of a connected connection.
+    fn client_of(&self, conn: ConnId) -> Option<u32> {
+        self.connection(conn).filter(|c| c.phase == Phase::Connected).map(|c| c.client)
+    }
+
+    /// A number nobody can foretell who does not know the seed (SplitMix64); for names only, not for secrets.
+    fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,195 @@
+//! Publishing: at the publisher's home (limits, refusals, tickets) and at the topic's home (retained messages and
+//! the one match).
+
+use std::sync::Arc;
+
+use crate::mqtt::publish::Publish;
+use crate::mqtt::{QoS, ReasonCode, Violation};
+use crate::routing::ShardId;
+use crate::session::{AckKind, Outcome, Run, RunBuilder, Will};
+use crate::time::Time;
+
+use super::Shard;
+use super::message::{Body, Slots, Ticket};
+
+/// The publishes of one read that wait to be sent on as one run.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) run: RunBuilder,
+    first_ticket: u64,
+}
+
+impl Shard {
+    /// Takes one PUBLISH from a connected client. It joins the pending run, or the pending run goes out first.
+    pub(super) fn handle_publish(
+        &mut self,
+        client: u32,
+        publish: &Publish<'_>,
+        pending: &mut Pending,
+    ) -> Result<(), Violation> {
+        if publish.properties.topic_alias.is_some() {
+            return Err(Violation::TopicAliasTooLarge); // our Topic Alias Maximum is 0 [MQTT-3.3.2-9]
+        }
+        if !publish.properties.subscription_ids.is_empty() {
+            return Err(Violation::SubscriptionIdFromClient); // [MQTT-3.3.4-6]
+        }
+        let limits = &self.snapshot.limits;
+        if !limits.allow_topic(publish.topic) {
+            return Err(Violation::TopicTooLong);
+        }
+        if !publish.properties.raw.is_empty() && !limits.allow_user(publish.properties.user()) {
+            return Err(Violation::TooManyUserProperties);
+        }
+        let mut ticket = 0;
+        if publish.qos != QoS::AtMostOnce {
+            let id = publish.packet_id.expect("the codec gives every publish of QoS 1 and 2 one");
+            let kind = if publish.qos == QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubRec };
+            let c = &mut self.clients[client];
+            let conn = c.conn.expect("who publishes is connected");
+            let receive_maximum = usize::from(self.connections[conn.index as usize].receive_maximum);
+            let v5 = c.version == crate::mqtt::Version::V5;
+            let inbound = &mut c.flow_mut().inbound;
+            let repeated = kind == AckKind::PubRec && inbound.is_unreleased(id);
+            if v5 && !repeated && inbound.unacknowledged() >= receive_maximum {
+                return Err(Violation::ReceiveMaximum); // [MQTT-3.3.4-7]
+            }
+            if repeated {
+                // [MQTT-4.3.3-10]: acknowledged again, in its turn, and not passed on again.
+                self.ship(client, pending);
+                self.answer_ticket(client, id, kind, Outcome::Matched);
+                return Ok(());
+            }
+            if let Some(reason) = self.refuse_publish(publish.topic) {
+                self.ship(client, pending);
+                self.counters.messages_received += 1;
+                self.counters.publishes_refused += 1;
+                self.answer_ticket(client, id, kind, Outcome::Refused(reason));
+                return Ok(());
+            }
+            if !pending.run.is_empty() && !pending.run.takes(publish) {
+                self.ship(client, pending);
+            }
+            ticket = self.clients[client].flow_mut().inbound.open(id, kind);
+        } else if self.refuse_publish(publish.topic).is_some() {
+            self.counters.messages_received += 1;
+            self.counters.publishes_refused += 1;
+            return Ok(());
+        } else if !pending.run.is_empty() && !pending.run.takes(publish) {
+            self.ship(client, pending);
+        }
+        self.counters.messages_received += 1;
+        if pending.run.is_empty() {
+            pending.first_ticket = ticket;
+        }
+        let expiry = publish.properties.message_expiry_secs;
+        let expires = expiry.map_or(Time::NEVER, |secs| self.now.after_secs(u64::from(secs)));
+        pending.run.push(publish, expires);
+        Ok(())
+    }
+
+    /// Why this client may not publish to this topic, if so: the broker's own topics are not for clients.
+    fn refuse_publish(&self, topic: &str) -> Option<ReasonCode> {
+        (topic.starts_with("$SYS/") || topic == "$SYS").then_some(ReasonCode::NotAuthorized)
+    }
+
+    /// Acknowledges a publish that goes nowhere, in its turn.
+    fn answer_ticket(&mut self, client: u32, id: crate::mqtt::PacketId, kind: AckKind, outcome: Outcome) {
+        let inbound = &mut self.clients[client].flow_mut().inbound;
+        let ticket = inbound.open(id, kind);
+        inbound.settle(ticket, 1, outcome);
+        self.send_acks(client);
+    }
+
+    /// Sends the pending run to its topic's home.
+    #[inline]
+    pub(super) fn ship(&mut self, client: u32, pending: &mut Pending) {
+        if pending.run.is_empty() {
+            return;
+        }
+        let run = pending.run.build(self.id, self.clients[client].publisher);
+        let ticket = (run.qos != QoS::AtMostOnce)
+            .then(|| Ticket { session: self.clients.key(client), first: pending.first_ticket });
+        self.publish(run, ticket);
+    }
+
+    /// Publishes a will. A will needs no credit: there is at most one a session.
+    pub(super) fn publish_will(&mut self, will: &Will, publisher: u64) {
+        let run = will.publish(self.id, publisher, self.now);
+        self.publish(run, None);
+    }
+
+    fn publish(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
+        self.mesh.credit.messages += run.items().len() as u64;
+        self.mesh.credit.bytes += run.bytes() as u64;
+        self.counters.publishes_accepted += run.items().len() as u64;
+        let home = self.homes.of(run.topic().as_bytes());
+        if home == self.id {
+            self.route(run, ticket);
+        } else {
+            self.mesh.send(home, Body::Publish { run, ticket });
+        }
+    }
+
+    /// At the topic's home: what is retained, one match, one message to each shard with subscribers.
+    pub(super) fn route(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
+        let outcome = if run.retain && !self.retain(&run) {
+            self.give_back(&run);
+            Outcome::Refused(ReasonCode::QuotaExceeded)
+        } else if self.distribute(&run) {
+            Outcome::Matched
+        } else {
+            Outcome::NoMatch
+        };
+        if let Some(ticket) = ticket {
+            let count = run.items().len() as u32;
+            if run.origin == self.id {
+                self.settle(ticket, count, outcome);
+            } else {
+                self.mesh.send(run.origin, Body::Taken { ticket, count, outcome });
+            }
+        }
+    }
+
+    /// False: nobody subscribes.
+    fn distribute(&mut self, run: &Arc<Run>) -> bool {
+        let mut targets = std::mem::take(&mut self.targets);
+        self.table.matches(run.topic(), &mut targets);
+        targets.sort_unstable();
+        let shards = targets.chunk_by(|a, b| a.shard == b.shard);
+        let matched = !targets.is_empty();
+        if matched {
+            if !self.cursors.is_empty() {
+                self.overtake(run.topic());
+            }
+            run.expect_retirements(shards.clone().count() as u32);
+            for group in shards {
+                let slots: Slots = group.iter().map(|t| t.slot).collect();
+                self.hand_to(group[0].shard, run.clone(), slots);
+            }
+        } else {
+            self.give_back(run);
+        }
+        targets.clear();
+        self.targets = targets;
+        matched
+    }
+
+    fn hand_to(&mut self, shard: ShardId, run: Arc<Run>, slots: Slots) {
+        if shard == self.id {
+            self.queue_delivery(run, slots, shard);
+        } else {
+            self.mesh.send(shard, Body::Deliver { run, slots });
+        }
+    }
+
+    /// What became of publishes of a client of this shard.
+    pub(super) fn settle(&mut self, ticket: Ticket, count: u32, outcome: Outcome) {
+        if matches!(outcome, Outcome::Refused(_)) {
+            self.counters.publishes_accepted -= u64::from(count);
+            self.counters.publishes_refused += u64::from(count);
+        }
+        let Some(client) = self.clients.by_key(ticket.session) else { return };
+        client.flow_mut().inbound.settle(ticket.first, count, outcome);
+        self.send_acks(ticket.session.index);
+    }
+}
