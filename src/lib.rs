@@ -6,6 +6,7 @@
 
 pub mod ids;
 pub mod mqtt;
+pub mod net;
 pub mod policy;
 pub mod routing;
 pub mod session;

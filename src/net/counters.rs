@@ -1,0 +1,67 @@
+//! What a shard's sockets count.
+
+use crate::shard::CloseCause;
+
+/// Why connections left, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of CloseCause")]
+pub struct Closed {
+    /// The peer closed without a word of ours.
+    pub by_peer: u64,
+    /// The socket failed.
+    pub failed: u64,
+    /// The peer closed before its CONNECT was all there.
+    pub before_connect: u64,
+    /// No CONNECT in time.
+    pub connect_timeout: u64,
+    pub disconnected: u64,
+    pub violation: u64,
+    pub taken_over: u64,
+    pub refused: u64,
+    pub stalled: u64,
+    pub stopping: u64,
+}
+
+impl Closed {
+    pub(super) fn count(&mut self, cause: CloseCause) {
+        *match cause {
+            CloseCause::Disconnected | CloseCause::DisconnectedWithWill => &mut self.disconnected,
+            CloseCause::Violation(_) => &mut self.violation,
+            CloseCause::TakenOver => &mut self.taken_over,
+            CloseCause::Refused(_) => &mut self.refused,
+            CloseCause::Stalled => &mut self.stalled,
+            CloseCause::Stopping => &mut self.stopping,
+        } += 1;
+    }
+}
+
+/// Counted since the start of the shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once because every seat was taken.
+    pub over_limit: u64,
+    /// Accepts that failed (no descriptors, no memory).
+    pub accept_failures: u64,
+    /// Connections handed to their client's home on another shard.
+    pub handed_over: u64,
+    /// Connections taken from the shard that accepted them.
+    pub adopted: u64,
+    /// Why connections left.
+    pub closed: Closed,
+    /// Closed connections that were cut because their peer did not close in time, or too many were waiting for that.
+    pub linger_cuts: u64,
+    /// Times the ring was entered: submits and sleeps.
+    pub enters: u64,
+    /// Receives that ended with bytes.
+    pub receives: u64,
+    /// Sends.
+    pub sends: u64,
+    /// Sends that found the socket full.
+    pub blocked: u64,
+    /// Receives that ended because the pool of buffers was empty.
+    pub no_buffers: u64,
+    /// Connections the shard stopped reading.
+    pub pauses: u64,
+}
