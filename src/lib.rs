@@ -7,6 +7,7 @@
 pub mod ids;
 pub mod mqtt;
 pub mod net;
+pub mod node;
 pub mod policy;
 pub mod routing;
 pub mod session;

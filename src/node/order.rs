@@ -1,0 +1,41 @@
+//! What the control thread asks of a shard, and how it is answered.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::report::Report;
+use crate::policy::Snapshot;
+
+/// What the control thread asks of a shard.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Judge by this from now on.
+    Install(Arc<Snapshot>, Reply<()>),
+    /// Accept on this socket, for the listener of that index.
+    Listen(u16, OwnedFd, Reply<()>),
+    /// Accept no more for the listener of that index.
+    Unlisten(u16, Reply<()>),
+    /// Tell what was counted.
+    Report(Reply<Report>),
+    /// End in order.
+    Stop,
+}
+
+/// Where an answer goes. Giving it never waits.
+#[derive(Debug)]
+pub(super) struct Reply<T>(pub(super) Sender<T>);
+
+impl<T> Reply<T> {
+    /// Answers. Whoever asked may have gone.
+    pub(super) fn answer(self, answer: T) {
+        let _ = self.0.try_send(answer);
+    }
+}
+
+impl Reply<()> {
+    pub(super) fn confirm(self) {
+        self.answer(());
+    }
+}

@@ -1,0 +1,215 @@
+//! The node as the control thread sees it: start, install, listen, report, stop. Every call waits for the shards and
+//! must not be made from one of theirs.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use glommio::ExecutorJoinHandle;
+
+use super::clock::Clock;
+use super::driver::DriverConfig;
+use super::mesh::{CAPACITY, Switchboard, mesh};
+use super::order::{Order, Reply};
+use super::probe::{ProbeError, explain, probe};
+use super::report::Report;
+use super::{entropy, executor};
+use crate::net::{Bound, RingError, Seats};
+use crate::policy::{Limits, Snapshot};
+use crate::routing::ShardId;
+use crate::shard::{Message, ShardConfig};
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct NodeConfig {
+    /// How many shards.
+    pub shards: u16,
+    /// The cores they are pinned to, in turn; none named: all there are.
+    pub cores: Vec<usize>,
+    /// Key of the homes' hash, from the data directory.
+    pub home_key: [u8; 16],
+    /// What everything is judged by.
+    pub snapshot: Arc<Snapshot>,
+    /// Listeners, each bound for as many shards as there are.
+    pub listeners: Vec<Bound>,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The machine does not offer what it takes.
+    #[error(transparent)]
+    Machine(#[from] ProbeError),
+    /// A listener was bound for another number of shards.
+    #[error("listener {listener} has {sockets} sockets for {shards} shards")]
+    Listener {
+        /// Its index.
+        listener: u16,
+        /// Sockets it has.
+        sockets: usize,
+        /// Shards there are.
+        shards: u16,
+    },
+    /// A shard's thread or executor could not be made.
+    #[error("shard {shard} could not be started: {cause}")]
+    Executor {
+        /// Which shard.
+        shard: u16,
+        /// What was said.
+        cause: String,
+    },
+    /// Something else the system refused.
+    #[error("{attempt} failed: {source}")]
+    System {
+        /// What was tried.
+        attempt: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    switchboard: Switchboard<Message>,
+    executors: Vec<ExecutorJoinHandle<()>>,
+    seats: Arc<Seats>,
+    open_files: u64,
+}
+
+impl Node {
+    /// Starts every shard and lets it accept. Fails as a whole: then nothing runs.
+    pub fn start(config: NodeConfig) -> Result<Node, StartError> {
+        let NodeConfig { shards, cores, home_key, snapshot, listeners } = config;
+        let machine = probe(shards, &cores)?;
+        let cores = if cores.is_empty() { machine.cores } else { cores };
+        if let Some(odd) = listeners.iter().find(|bound| bound.sockets.len() != usize::from(shards)) {
+            let (listener, sockets) = (odd.listener, odd.sockets.len());
+            return Err(StartError::Listener { listener, sockets, shards });
+        }
+        let (ports, switchboard) = mesh(shards, CAPACITY)
+            .map_err(|source| StartError::System { attempt: "making the doorbells", source })?;
+        let seats = Arc::new(Seats::new(connections(&snapshot.limits, machine.open_files)));
+        let open_files = machine.open_files;
+        let mut node = Node { switchboard, executors: Vec::new(), seats: Arc::clone(&seats), open_files };
+        let clock = Clock::start();
+        let mut starting = Vec::new();
+        for port in ports {
+            let id = port.me();
+            let seed = entropy::seeds()
+                .map_err(|source| StartError::System { attempt: "reading random numbers", source })?;
+            let snapshot = Arc::clone(&snapshot);
+            let shard = ShardConfig { id, shards, home_key, seed, snapshot, now: clock.now() };
+            let core = cores[id.index() % cores.len()];
+            let (ready, started) = bounded(1);
+            let config = DriverConfig { shard, port, seats: Arc::clone(&seats), clock, core };
+            let executor = executor::spawn(config, ready).map_err(|error| not_started(id, &error))?;
+            node.executors.push(executor);
+            starting.push(started);
+        }
+        node.await_start(starting, shards)?;
+        for bound in listeners {
+            node.listen(bound);
+        }
+        Ok(node)
+    }
+
+    /// Waits until every shard makes its turns.
+    fn await_start(
+        &mut self,
+        starting: Vec<Receiver<Result<(), RingError>>>,
+        shards: u16,
+    ) -> Result<(), StartError> {
+        for (shard, started) in self.switchboard.shards().zip(starting) {
+            match started.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(explain(error.into_os_error(), shards).into()),
+                Err(_) => {
+                    // It ended without a word: the executor knows why.
+                    let result = self.executors.remove(shard.index()).join();
+                    let error = result.expect_err("a shard that ends well has said that it started");
+                    return Err(not_started(shard, &error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every shard the snapshot; returns when all judge by it, and how long that took.
+    pub fn install(&self, snapshot: Arc<Snapshot>) -> Duration {
+        let start = Instant::now();
+        self.seats.set_limit(connections(&snapshot.limits, self.open_files));
+        self.ask(|_, reply| Order::Install(Arc::clone(&snapshot), reply));
+        start.elapsed()
+    }
+
+    /// Accepts on a new listener. It must be bound for as many shards as there are.
+    pub fn listen(&self, bound: Bound) {
+        let Bound { listener, sockets, .. } = bound;
+        let mut sockets = sockets.into_iter();
+        self.ask(|_, reply| {
+            let socket = sockets.next().expect("a listener has a socket for each shard");
+            Order::Listen(listener, socket, reply)
+        });
+    }
+
+    /// Stops accepting for a listener. Its connections stay.
+    pub fn unlisten(&self, listener: u16) {
+        self.ask(|_, reply| Order::Unlisten(listener, reply));
+    }
+
+    /// What every shard tells of itself.
+    pub fn reports(&self) -> Vec<Report> {
+        let mut reports = self.ask(|_, reply| Order::Report(reply));
+        reports.sort_by_key(|report| report.shard);
+        reports
+    }
+
+    /// Connections open now, those that have not said CONNECT included.
+    pub fn connections(&self) -> u32 {
+        self.seats.taken()
+    }
+
+    /// Stops in order: accepting ends, every client is told, their sockets get about a second to close. Returns when
+    /// every shard has ended.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Asks every shard and waits for their answers, in no order. A shard that has ended gives none.
+    fn ask<T>(&self, mut order: impl FnMut(ShardId, Reply<T>) -> Order) -> Vec<T> {
+        let (reply, answers) = bounded(self.executors.len());
+        for shard in self.switchboard.shards() {
+            self.switchboard.order(shard, order(shard, Reply(reply.clone())));
+        }
+        drop(reply);
+        answers.iter().collect()
+    }
+}
+
+impl Drop for Node {
+    /// Also when a start fails half way: the shards that run must not stay.
+    fn drop(&mut self) {
+        for shard in self.switchboard.shards() {
+            self.switchboard.order(shard, Order::Stop);
+        }
+        for executor in self.executors.drain(..) {
+            // An executor that failed has nothing left to stop.
+            let _ = executor.join();
+        }
+    }
+}
+
+/// How many connections the node may hold: as configured, else nine tenths of the descriptors.
+fn connections(limits: &Limits, open_files: u64) -> u32 {
+    match limits.connections {
+        0 => u32::try_from(open_files / 10 * 9).unwrap_or(u32::MAX),
+        connections => connections,
+    }
+}
+
+fn not_started(shard: ShardId, error: &impl std::fmt::Display) -> StartError {
+    StartError::Executor { shard: shard.0, cause: error.to_string() }
+}
