@@ -4,6 +4,7 @@
 //! `routing` <- `shard` <- `net` <- `node` <- `control`. Up to `shard` they are pure: no executor, socket, file,
 //! thread, lock, clock or random source. `src/ARCHITECTURE.md` has the reasons.
 
+pub mod control;
 pub mod ids;
 pub mod mqtt;
 pub mod net;

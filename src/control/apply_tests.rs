@@ -1,0 +1,279 @@
+//! Apply is whole or has not happened, keeps what people wrote, and does not choose between two edits.
+
+use std::cell::Cell;
+use std::fs;
+
+use super::*;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("config.toml")
+    }
+
+    fn record_file(&self) -> PathBuf {
+        self.0.path().join("applied.toml")
+    }
+
+    fn store(&self) -> Store {
+        Store::open(self.file(), self.record_file(), Overrides::default()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// Replaces a piece of the file, as a person with an editor would.
+    fn edit(&self, from: &str, to: &str) {
+        let text = self.text();
+        assert!(text.contains(from), "the test edits what is not there: {from}");
+        fs::write(self.file(), text.replace(from, to)).unwrap();
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn apply(store: &mut Store, occasion: Occasion) -> Result<Committed, ApplyError> {
+    let committed = store.prepare(occasion)?.commit(|_| {})?;
+    store.record(&committed);
+    Ok(committed)
+}
+
+/// A folder with the fresh configuration applied as generation 1.
+fn applied_once() -> (Folder, Store) {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    store.write_fresh_if_absent().unwrap();
+    let committed = apply(&mut store, Occasion::Start).unwrap();
+    assert_eq!(committed.applied.generation, Generation(1));
+    (folder, store)
+}
+
+#[test]
+fn a_fresh_configuration_is_generation_one_and_survives_reopening() {
+    let (folder, _) = applied_once();
+    assert!(folder.text().contains("generation = 1\n"));
+    let mut again = folder.store();
+    assert_eq!(again.applied().unwrap().unwrap().generation, Generation(1));
+    let same = apply(&mut again, Occasion::Start).unwrap();
+    assert_eq!((same.applied.generation, same.changes.len()), (Generation(1), 0));
+}
+
+#[test]
+fn an_edit_is_installed_with_the_next_generation_and_keeps_comments_and_order() {
+    let (folder, mut store) = applied_once();
+    folder.edit("packet_bytes = \"1 MiB\"", "packet_bytes = 4096   # small devices only");
+    let edited = folder.text();
+    let prepared = store.prepare(Occasion::Running).unwrap();
+    let mut installed = None;
+    let committed = prepared.commit(|compiled| installed = Some(compiled.snapshot.clone())).unwrap();
+    store.record(&committed);
+    let snapshot = installed.unwrap();
+    assert_eq!((snapshot.generation, snapshot.limits.packet_bytes), (Generation(2), 4_096));
+    assert_eq!(committed.changes[0].path, "limits.packet_bytes");
+    assert_eq!(folder.text(), edited.replace("generation = 1", "generation = 2"));
+    assert_eq!(folder.names(), ["applied.toml", "config.toml"]);
+}
+
+#[test]
+fn a_bad_edit_changes_nothing_and_names_every_problem() {
+    let (folder, store) = applied_once();
+    folder.edit("topic_levels = 128", "topic_levels = 0");
+    folder.edit("level = \"info\"", "level = \"loud\"");
+    let Err(error) = store.prepare(Occasion::Running) else { panic!("it was taken") };
+    let said = error.to_string();
+    assert!(said.contains("limits.topic_levels") && said.contains("log.level"), "{said}");
+    assert_eq!(store.applied().unwrap().unwrap().generation, Generation(1));
+    assert_eq!(folder.names(), ["applied.toml", "config.toml"]);
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_refused_by_name_and_taken_at_the_start() {
+    let (folder, mut store) = applied_once();
+    folder.edit("127.0.0.1:9883", "127.0.0.1:9999");
+    folder.edit("topic_levels = 128", "topic_levels = 12");
+    let Err(ApplyError::Restart(changes)) = store.prepare(Occasion::Running).map(|_| ()) else {
+        panic!("it was not refused")
+    };
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].path, "admin.address");
+    let committed = apply(&mut store, Occasion::Start).unwrap();
+    assert_eq!(committed.applied.config.limits.topic_levels, 12);
+}
+
+#[test]
+fn dropping_what_was_prepared_is_the_rollback() {
+    let (folder, store) = applied_once();
+    folder.edit("topic_levels = 128", "topic_levels = 12");
+    let before = (folder.text(), fs::read(folder.record_file()).unwrap());
+    let prepared = store.prepare(Occasion::Running).unwrap();
+    assert_eq!(folder.names().len(), 4, "both new files wait: {:?}", folder.names());
+    drop(prepared);
+    assert_eq!((folder.text(), fs::read(folder.record_file()).unwrap()), before);
+    assert_eq!(folder.names(), ["applied.toml", "config.toml"]);
+}
+
+#[test]
+fn an_edit_of_an_old_text_is_shown_and_not_chosen() {
+    let (folder, mut store) = applied_once();
+    let old = folder.text();
+    folder.edit("topic_levels = 128", "topic_levels = 12");
+    apply(&mut store, Occasion::Running).unwrap();
+    // Someone saves an editor that was opened before that Apply.
+    fs::write(folder.file(), old.replace("topic_bytes = 1024", "topic_bytes = 512")).unwrap();
+    let Err(ApplyError::Conflict(conflict)) = store.prepare(Occasion::Running).map(|_| ()) else {
+        panic!("it was not noticed")
+    };
+    assert_eq!((conflict.made_from, conflict.applied), (Generation(1), Generation(2)));
+    let paths: Vec<&str> = conflict.changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, ["limits.topic_bytes", "limits.topic_levels"]);
+    assert!(conflict.to_string().contains("generation = 2"));
+    // The remedy works.
+    folder.edit("generation = 1", "generation = 2");
+    let committed = apply(&mut store, Occasion::Running).unwrap();
+    assert_eq!(committed.applied.generation, Generation(3));
+    assert_eq!(committed.applied.config.limits.topic_levels, 128);
+}
+
+#[test]
+fn a_file_that_names_no_generation_is_taken_as_it_is_and_never_rewritten() {
+    let folder = Folder::new();
+    fs::write(folder.file(), "# by hand\n[limits]\ntopic_levels = 9\n").unwrap();
+    let mut store = folder.store();
+    assert_eq!(apply(&mut store, Occasion::Start).unwrap().applied.generation, Generation(1));
+    folder.edit("9", "10");
+    let committed = apply(&mut store, Occasion::Running).unwrap();
+    assert_eq!(committed.applied.generation, Generation(2));
+    assert_eq!(folder.text(), "# by hand\n[limits]\ntopic_levels = 10\n");
+    assert_eq!(folder.store().applied().unwrap().unwrap().generation, Generation(2));
+}
+
+#[test]
+fn an_edit_between_prepare_and_commit_is_not_lost() {
+    let (folder, store) = applied_once();
+    folder.edit("topic_levels = 128", "topic_levels = 12");
+    let prepared = store.prepare(Occasion::Running).unwrap();
+    folder.edit("topic_levels = 12", "topic_levels = 13");
+    let mut installed = false;
+    let Err(ApplyError::Moved(_)) = prepared.commit(|_| installed = true) else {
+        panic!("it was overwritten")
+    };
+    assert!(!installed);
+    assert!(folder.text().contains("topic_levels = 13"));
+}
+
+#[test]
+fn the_command_line_stands_over_the_file_and_stays_out_of_it() {
+    let folder = Folder::new();
+    let overrides = Overrides { enable: false, listen: vec!["127.0.0.1:0".parse().unwrap()] };
+    let mut store = Store::open(folder.file(), folder.record_file(), overrides).unwrap();
+    store.write_fresh_if_absent().unwrap();
+    let committed = apply(&mut store, Occasion::Start).unwrap();
+    assert!(committed.applied.config.enabled);
+    assert_eq!(committed.applied.config.listeners.len(), 1);
+    assert!(folder.text().contains("enabled = false"));
+    // A configured listener that is not in use may change: it needs no restart.
+    folder.edit("127.0.0.1:1883", "127.0.0.1:1884");
+    assert!(apply(&mut store, Occasion::Running).unwrap().changes.is_empty());
+}
+
+#[test]
+fn enable_at_the_first_start_is_written_into_the_fresh_file() {
+    let folder = Folder::new();
+    let overrides = Overrides { enable: true, listen: Vec::new() };
+    let store = Store::open(folder.file(), folder.record_file(), overrides).unwrap();
+    store.write_fresh_if_absent().unwrap();
+    assert_eq!(folder.text(), FRESH.replacen("enabled = false", "enabled = true", 1));
+}
+
+/// A machine that dies after so many operations: nothing later happens, clean-up included.
+struct Dying {
+    left: Cell<usize>,
+}
+
+impl Dying {
+    fn step(&self, doing: impl FnOnce() -> Result<(), FileFault>) -> Result<(), FileFault> {
+        match self.left.get().checked_sub(1) {
+            None => {
+                Err(FileFault::new(Path::new("the machine"), "go on")(std::io::Error::other("it is dead")))
+            }
+            Some(left) => {
+                self.left.set(left);
+                doing()
+            }
+        }
+    }
+}
+
+impl Disk for Dying {
+    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+        // It may die in the middle of a write.
+        if self.left.get() == 0 {
+            fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        }
+        self.step(|| OsDisk.write_synced(path, bytes))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), FileFault> {
+        self.step(|| OsDisk.rename(from, to))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<(), FileFault> {
+        self.step(|| OsDisk.sync_folder(folder))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), FileFault> {
+        self.step(|| OsDisk.remove(path))
+    }
+}
+
+#[test]
+fn a_machine_that_dies_at_any_step_leaves_the_old_or_the_new_configuration_whole() {
+    let mut outcomes = Vec::new();
+    for steps in 0.. {
+        let (folder, _) = applied_once();
+        folder.edit("topic_levels = 128", "topic_levels = 12");
+        let edited = folder.text();
+        let dying = Box::new(Dying { left: Cell::new(steps) });
+        let mut store = Store::on(dying, folder.file(), folder.record_file(), Overrides::default()).unwrap();
+        let outcome = apply(&mut store, Occasion::Running);
+        let done = matches!(&outcome, Ok(committed) if committed.fault.is_none());
+
+        // The text is what the person wrote, or that with its new generation: never half of anything.
+        let text = folder.text();
+        let renamed = text == edited.replace("generation = 1", "generation = 2");
+        assert!(text == edited || renamed, "after {steps} steps:\n{text}");
+        let record = folder.store().applied().unwrap().unwrap();
+        let levels = record.config.limits.topic_levels;
+        assert!(matches!((record.generation.0, levels), (1, 128) | (2, 12)), "after {steps} steps");
+        assert!(renamed || record.generation.0 == 1, "the record is never ahead of the file");
+
+        // The next start takes the file as generation 2, whatever the step.
+        let mut next = folder.store();
+        let started = apply(&mut next, Occasion::Start).unwrap();
+        assert_eq!(
+            (started.applied.generation, started.applied.config.limits.topic_levels),
+            (Generation(2), 12)
+        );
+        assert_eq!(folder.names(), ["applied.toml", "config.toml"], "after {steps} steps");
+        outcomes.push((renamed, record.generation.0));
+        if done {
+            break;
+        }
+    }
+    assert!(outcomes.contains(&(false, 1)), "no step before the rename was tried");
+    assert!(outcomes.contains(&(true, 1)), "no step between the renames was tried");
+    assert_eq!(outcomes.last(), Some(&(true, 2)));
+}

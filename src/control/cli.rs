@@ -1,0 +1,179 @@
+//! The command line: what can be asked for, and nothing about how it is done.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::apply::Overrides;
+use super::failure::EXIT_CODES;
+use super::{commands, serve};
+
+#[derive(Debug, Parser)]
+#[command(name = "tidemq", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the broker until SIGTERM or SIGINT (Ctrl-C); SIGHUP applies the configuration file, SIGUSR1 prints the
+    /// counters
+    Serve(Serve),
+    /// Checks, compares, applies and shows the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Prints the running broker's counters
+    Report(Place),
+}
+
+/// Where the broker keeps what.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Place {
+    /// Data directory [default: $STATE_DIRECTORY, else ~/.local/state/tidemq]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Configuration file [default: config.toml in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// `tidemq serve`
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Enable the broker whatever the configuration says; a fresh configuration is written as enabled
+    #[arg(long)]
+    enable: bool,
+    /// Plain TCP here, in place of the configured listeners; implies --enable. Port 0: any free port
+    #[arg(long, value_name = "HOST:PORT", value_parser = resolve)]
+    listen: Vec<SocketAddr>,
+    /// Number of shards [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) shards: Option<u16>,
+    /// Cores that the shards run on, such as 0-3,8 [default: all that this process may use]
+    #[arg(long, value_name = "LIST")]
+    pub(super) cores: Option<CoreList>,
+}
+
+impl Serve {
+    /// What this command line says in place of the file.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { enable: self.enable, listen: self.listen.clone() }
+    }
+}
+
+/// `tidemq config`
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Tries a file without applying it; touches nothing
+    Check {
+        #[command(flatten)]
+        place: Place,
+        /// The file to try [default: the configuration file]
+        file: Option<PathBuf>,
+    },
+    /// Shows what the configuration file would change, and when each change takes effect
+    Diff(Place),
+    /// Applies the configuration file; if a broker runs, it does so and its answer is shown
+    Apply(Place),
+    /// Shows what is applied, every default included
+    Show {
+        #[command(flatten)]
+        place: Place,
+        /// Show the text of a fresh configuration instead
+        #[arg(long)]
+        fresh: bool,
+    },
+}
+
+/// A list of cores: `0-3,8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CoreList(pub(super) Vec<usize>);
+
+impl FromStr for CoreList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<CoreList, String> {
+        let number = |text: &str| {
+            let core = text.trim().parse::<usize>().ok().filter(|core| *core < 4_096);
+            core.ok_or_else(|| format!("`{text}` is not a core: write a list such as 0-3,8"))
+        };
+        let mut cores = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return Err(format!("`{part}` runs backwards: write {last}-{first}"));
+            }
+            cores.extend(first..=last);
+        }
+        let listed = cores.len();
+        cores.sort_unstable();
+        cores.dedup();
+        if cores.len() == listed { Ok(CoreList(cores)) } else { Err("a core is listed twice".into()) }
+    }
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}: write HOST:PORT, such as 127.0.0.1:1883"))?;
+    found.next().ok_or_else(|| "the name has no address".into())
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(serve) => serve::run(&serve),
+        Command::Config(config) => commands::config(&config),
+        Command::Report(place) => commands::report(&place),
+    };
+    done.unwrap_or_else(|failure| failure.tell())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<Serve, clap::Error> {
+        let all = ["tidemq", "serve"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| match cli.command {
+            Command::Serve(serve) => serve,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_trial_needs_no_file() {
+        let trial =
+            serve(&["--data", "d", "--listen", "127.0.0.1:0", "--listen", "[::1]:5", "--shards", "4"])
+                .unwrap();
+        assert_eq!(trial.overrides().listen, ["127.0.0.1:0".parse().unwrap(), "[::1]:5".parse().unwrap()]);
+        assert_eq!(trial.shards, Some(4));
+        for bad in [["--shards", "0"], ["--listen", "nowhere"], ["--cores", "x"]] {
+            assert!(serve(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn cores_are_a_list_of_numbers_and_ranges() {
+        assert_eq!("0-3,8".parse(), Ok(CoreList(vec![0, 1, 2, 3, 8])));
+        assert_eq!("5".parse(), Ok(CoreList(vec![5])));
+        for bad in ["", "3-1", "1,1", "0-2,2", "a", "1-", "-1", "0-99999999999"] {
+            assert!(bad.parse::<CoreList>().is_err(), "{bad:?}");
+        }
+    }
+}

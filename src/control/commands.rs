@@ -1,0 +1,153 @@
+//! The commands that end at once: `config` and `report`.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::apply::{ApplyError, Committed, Occasion, Overrides, Store};
+use super::cli::{Config, Place};
+use super::config::{Draft, FRESH};
+use super::data_dir::{self, DataDir, Places};
+use super::diff::fields;
+use super::disk;
+use super::failure::{Exit, Failure};
+use super::problem::Problem;
+use super::requests::{self, Answer, Ask};
+
+/// The paths that a command line means.
+pub(super) struct Paths {
+    pub(super) data: PathBuf,
+    pub(super) config: PathBuf,
+}
+
+/// Finds them; whether they are there is another question.
+pub(super) fn paths(place: &Place) -> Result<Paths, Failure> {
+    let data = data_dir::locate(place.data.as_deref(), &Places::of_this_process())?;
+    let config = place.config.clone().unwrap_or_else(|| data_dir::config_file(&data));
+    Ok(Paths { data, config })
+}
+
+/// Opens the configuration file and the record beside it.
+pub(super) fn store(paths: &Paths, overrides: Overrides) -> Result<Store, Failure> {
+    Ok(Store::open(paths.config.clone(), data_dir::record_file(&paths.data), overrides)?)
+}
+
+/// Runs `tidemq config`.
+pub(super) fn config(command: &Config) -> Result<ExitCode, Failure> {
+    match command {
+        Config::Check { place, file } => match file {
+            Some(file) => check(file),
+            None => check(&paths(place)?.config),
+        },
+        Config::Diff(place) => diff(&paths(place)?),
+        Config::Apply(place) => apply(&paths(place)?),
+        Config::Show { fresh: true, .. } => Ok(tell(FRESH.trim_end())),
+        Config::Show { place, fresh: false } => show(&paths(place)?),
+    }
+}
+
+/// Runs `tidemq report`.
+pub(super) fn report(place: &Place) -> Result<ExitCode, Failure> {
+    let paths = paths(place)?;
+    match requests::ask(&paths.data, Ask::Report) {
+        Ok(answer) => Ok(tell_answer(&answer)),
+        Err(error) if data_dir::in_use(&paths.data).is_some() => Err(unanswered(&error)),
+        Err(_) => {
+            let cause = format!("no broker runs on {}", paths.data.display());
+            Err(Failure::new(Exit::NotRunning, cause, "name its data directory with `--data DIR`"))
+        }
+    }
+}
+
+fn check(file: &Path) -> Result<ExitCode, Failure> {
+    let text = disk::read_text(file).map_err(|fault| Failure::new(Exit::Data, fault, ""))?;
+    Draft::read(&text).map_err(|problems| ApplyError::Invalid(file.to_owned(), problems))?;
+    Ok(tell(&format!("{}: valid", file.display())))
+}
+
+fn diff(paths: &Paths) -> Result<ExitCode, Failure> {
+    let store = store(paths, Overrides::default())?;
+    let changes = store.difference()?;
+    if store.applied()?.is_none() {
+        return Ok(tell("nothing was applied yet: the whole file would be"));
+    }
+    if changes.is_empty() {
+        return Ok(tell("the file changes nothing"));
+    }
+    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    Ok(tell(&lines.join("\n")))
+}
+
+fn show(paths: &Paths) -> Result<ExitCode, Failure> {
+    let store = store(paths, Overrides::default())?;
+    let Some(applied) = store.applied()? else {
+        return Ok(tell("nothing was applied yet; `tidemq config show --fresh` shows where a start begins"));
+    };
+    let mut lines = vec![format!("generation = {}", applied.generation.0)];
+    lines.extend(fields(&applied.config).iter().map(|field| format!("{} = {}", field.path, field.value)));
+    Ok(tell(&lines.join("\n")))
+}
+
+fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
+    match requests::ask(&paths.data, Ask::Apply) {
+        Ok(answer) => return Ok(tell_answer(&answer)),
+        Err(error) if data_dir::in_use(&paths.data).is_some() => return Err(unanswered(&error)),
+        // Nobody listens: apply it here, under the directory's lock.
+        Err(_) => {}
+    }
+    if !paths.data.exists() {
+        let cause = format!("{}: there is nothing to apply", paths.data.display());
+        return Err(Failure::new(
+            Exit::Data,
+            cause,
+            "`tidemq serve` makes it, or name another with `--data DIR`",
+        ));
+    }
+    let _data = DataDir::open(&paths.data)?;
+    let store = store(paths, Overrides::default())?;
+    let committed = store.prepare(Occasion::Start)?.commit(|_| {})?;
+    Ok(tell(&format!("{}\nno broker runs: it holds from the next start", summary(&committed))))
+}
+
+/// What an Apply did, for people.
+pub(super) fn summary(committed: &Committed) -> String {
+    let generation = committed.applied.generation.0;
+    let mut text = format!("generation {generation} is applied");
+    if committed.changes.is_empty() {
+        text.push_str(", and nothing changed");
+    }
+    for change in &committed.changes {
+        text.push_str(&format!("\n  {change}"));
+    }
+    if let Some(fault) = &committed.fault {
+        let warning = Problem {
+            path: String::new(),
+            line: None,
+            what: format!("it is in force, but may be lost by a crash ({fault})"),
+            remedy: "see to the disk and apply again".into(),
+        };
+        text.push_str(&format!("\n{warning}"));
+    }
+    text
+}
+
+fn unanswered(error: &io::Error) -> Failure {
+    let cause = format!("a broker runs and does not answer: {error}");
+    Failure::new(Exit::Fault, cause, "see its log, or send it SIGHUP to apply the file")
+}
+
+fn tell_answer(answer: &Answer) -> ExitCode {
+    if answer.exit == 0 {
+        return tell(&answer.text);
+    }
+    eprintln!("tidemq: {}", answer.text);
+    ExitCode::from(answer.exit)
+}
+
+/// Says it on standard output. Who reads may be gone: a pipe into `head` is no failure.
+fn tell(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Exit::Fault.code()),
+        _ => ExitCode::SUCCESS,
+    }
+}

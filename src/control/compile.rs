@@ -1,0 +1,47 @@
+//! A configuration compiled into what the shards judge by and what is to be bound. Opens nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::config::Config;
+use crate::policy::{Generation, Snapshot};
+
+/// What a configuration comes to.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What the shards judge by.
+    pub snapshot: Arc<Snapshot>,
+    /// Where plain TCP clients connect, in the order of the file; empty if the broker is disabled.
+    pub listeners: Vec<SocketAddr>,
+}
+
+/// Compiles a configuration under the generation that it gets when it is applied.
+#[must_use]
+pub fn compile(config: &Config, generation: Generation) -> Compiled {
+    let snapshot = Snapshot {
+        generation,
+        limits: config.limits.clone(),
+        persistent_sessions: config.broker.persistent_sessions,
+    };
+    let listeners = config.open_listeners().map(|(_, listener)| listener.address).collect();
+    Compiled { snapshot: Arc::new(snapshot), listeners }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::config::{Draft, FRESH};
+
+    #[test]
+    fn a_disabled_broker_has_no_listeners_and_an_enabled_one_its_enabled_ones() {
+        let mut config = Draft::read(FRESH).unwrap().config;
+        assert_eq!(compile(&config, Generation(3)).listeners, []);
+        config.enabled = true;
+        config.limits.topic_levels = 9;
+        let compiled = compile(&config, Generation(3));
+        assert_eq!(compiled.listeners, ["127.0.0.1:1883".parse().unwrap()]);
+        assert_eq!(compiled.snapshot.generation, Generation(3));
+        assert_eq!(compiled.snapshot.limits.topic_levels, 9);
+        assert!(compiled.snapshot.persistent_sessions);
+    }
+}

@@ -1,0 +1,272 @@
+//! The configuration as a value: parsed, whole, comparable. How the text becomes it; what a text must hold for
+//! that. It opens nothing and knows neither files nor the running broker.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use toml::de::DeTable;
+
+use super::problem::{Problem, Problems};
+use super::read::{Section, line_of};
+use super::validate;
+use crate::policy::{Generation, Limits};
+
+/// The text of a fresh configuration, with its comments.
+pub const FRESH: &str = include_str!("fresh.toml");
+
+/// A text that was read without a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The text, as it stands in the file.
+    pub text: String,
+    /// The applied configuration that the text says it was made from; `None` if it does not say.
+    pub made_from: Option<Generation>,
+    /// What it says.
+    pub config: Config,
+}
+
+/// What the operator decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `false`: nobody can connect.
+    pub enabled: bool,
+    /// Where clients connect, in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// Console and API.
+    pub admin: Admin,
+    /// Sessions and messages.
+    pub broker: Broker,
+    /// What clients may use.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+}
+
+/// One address at which clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// How.
+    pub protocol: Protocol,
+    /// Where.
+    pub address: SocketAddr,
+    /// The relative URL of a WebSocket listener.
+    pub path: Option<String>,
+    /// `false`: it is kept in the file and not bound.
+    pub enabled: bool,
+}
+
+/// How clients speak MQTT at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT on a TCP connection.
+    Tcp,
+    /// MQTT in WebSocket frames.
+    WebSocket,
+}
+
+/// Console and API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where they will listen.
+    pub address: SocketAddr,
+}
+
+/// Sessions and messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// `false`: every session ends with its connection.
+    pub persistent_sessions: bool,
+    /// Where they lie.
+    pub storage: Storage,
+}
+
+/// Where sessions and messages lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory, cleared by a restart.
+    Memory,
+    /// On disk.
+    Disk,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe events that are written.
+    pub level: Level,
+}
+
+/// How severe an event of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something may fail.
+    Warn,
+    /// What an operator wants to know.
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How the file writes each of them.
+pub(super) const PROTOCOLS: &[(&str, Protocol)] =
+    &[("tcp", Protocol::Tcp), ("websocket", Protocol::WebSocket)];
+pub(super) const STORAGES: &[(&str, Storage)] = &[("memory", Storage::Memory), ("disk", Storage::Disk)];
+pub(super) const LEVELS: &[(&str, Level)] = &[
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+    ("trace", Level::Trace),
+];
+
+/// Largest packet that MQTT can frame: [MQTT-1.5.5], 4 bytes of length, and the header itself.
+const PACKET_BYTES_MOST: u32 = 268_435_455;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+impl Draft {
+    /// Reads and validates a whole text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file's sections.
+    pub fn read(text: &str) -> Result<Draft, Problems> {
+        let (table, syntax) = DeTable::parse_recoverable(text);
+        if !syntax.is_empty() {
+            let mut problems: Vec<Problem> = syntax.iter().map(|error| syntax_problem(text, error)).collect();
+            problems.sort_by_key(|problem| problem.line);
+            return Err(Problems(problems));
+        }
+        let mut root = Section::root(text, table.get_ref());
+        let made_from = made_from(&mut root);
+        let mut problems = Vec::new();
+        let config = read_config(&mut root, &mut problems);
+        problems.extend(root.finish());
+        if problems.is_empty() {
+            validate::whole(&config, &mut problems);
+        }
+        problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        Ok(Draft { text: text.to_owned(), made_from, config })
+    }
+}
+
+impl Config {
+    /// The listeners that are to be bound: those that are enabled, if the broker is.
+    pub fn open_listeners(&self) -> impl Iterator<Item = (usize, &Listener)> {
+        self.listeners.iter().enumerate().filter(|(_, listener)| self.enabled && listener.enabled)
+    }
+}
+
+fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
+    Problem {
+        path: String::new(),
+        line: error.span().map(|span| line_of(text, span.start)),
+        what: format!("is not TOML: {}", error.message()),
+        remedy: "correct it (https://toml.io)".into(),
+    }
+}
+
+fn made_from(root: &mut Section<'_>) -> Option<Generation> {
+    const ABSENT: u64 = u64::MAX;
+    let generation = root.number("generation", ABSENT, 0..=i64::MAX as u64);
+    (generation != ABSENT).then_some(Generation(generation))
+}
+
+fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
+    let enabled = root.boolean("enabled", false);
+    let mut listeners = Vec::new();
+    for section in root.sections("listener") {
+        listeners.extend(read_listener(section, enabled, problems));
+    }
+    let admin = read_admin(root.section("admin"), problems);
+    let broker = read_broker(root.section("broker"), problems);
+    let limits = read_limits(root.section("limits"), problems);
+    let mut log = root.section("log");
+    let level = log.choice("level", LEVELS, Level::Info);
+    problems.extend(log.finish());
+    Config { enabled, listeners, admin, broker, limits, log: Log { level } }
+}
+
+/// `None`: it has a problem without which there is no listener, and that was reported.
+fn read_listener(
+    mut section: Section<'_>,
+    broker_enabled: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<Listener> {
+    let protocol = section.choice("protocol", PROTOCOLS, Protocol::Tcp);
+    let enabled = section.boolean("enabled", true);
+    let before = section.problems();
+    let address = section.parsed("address", "write IP:PORT, such as \"127.0.0.1:1883\" or \"[::]:1883\"");
+    if address.is_none() && section.problems() == before {
+        section.report("address", "is missing".into(), "write IP:PORT, such as \"127.0.0.1:1883\"".into());
+    }
+    let path = section.string("path").map(str::to_owned);
+    validate::listener(&mut section, protocol, path.as_deref(), enabled && broker_enabled);
+    problems.extend(section.finish());
+    Some(Listener { protocol, address: address?, path, enabled })
+}
+
+fn read_admin(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Admin {
+    let address = section.parsed("address", "write IP:PORT, such as \"127.0.0.1:9883\"");
+    problems.extend(section.finish());
+    Admin { address: address.unwrap_or(SocketAddr::new(LOOPBACK, 9883)) }
+}
+
+fn read_broker(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Broker {
+    let persistent_sessions = section.boolean("persistent_sessions", true);
+    let storage = section.choice("storage", STORAGES, Storage::Memory);
+    if storage == Storage::Disk {
+        section.report("storage", "`disk` is not available yet".into(), "write \"memory\"".into());
+    }
+    problems.extend(section.finish());
+    Broker { persistent_sessions, storage }
+}
+
+fn read_limits(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Limits {
+    let d = Limits::default();
+    let limits = Limits {
+        packet_bytes: s.size("packet_bytes", d.packet_bytes, 128..=PACKET_BYTES_MOST),
+        connect_packet_bytes: s.size("connect_packet_bytes", d.connect_packet_bytes, 128..=PACKET_BYTES_MOST),
+        // [MQTT-3.1.3-5]: a server must take 23.
+        client_id_bytes: s.number("client_id_bytes", d.client_id_bytes, 23..=u16::MAX),
+        topic_bytes: s.number("topic_bytes", d.topic_bytes, 1..=u16::MAX),
+        topic_levels: s.number("topic_levels", d.topic_levels, 1..=u16::MAX),
+        subscriptions_per_client: s.number(
+            "subscriptions_per_client",
+            d.subscriptions_per_client,
+            1..=u32::MAX,
+        ),
+        filters_per_packet: s.number("filters_per_packet", d.filters_per_packet, 1..=u16::MAX),
+        inflight_messages: s.number("inflight_messages", d.inflight_messages, 1..=u16::MAX),
+        // [MQTT-3.2.2.3.3]: a Receive Maximum of 0 is a protocol error.
+        receive_maximum: s.number("receive_maximum", d.receive_maximum, 1..=u16::MAX),
+        backlog_messages: s.number("backlog_messages", d.backlog_messages, 0..=u32::MAX),
+        backlog_bytes: s.size("backlog_bytes", d.backlog_bytes, 0..=u32::MAX),
+        output_bytes: s.size("output_bytes", d.output_bytes, 1_024..=u32::MAX),
+        output_stall_secs: s.number("output_stall_secs", d.output_stall_secs, 1..=u16::MAX),
+        connect_timeout_secs: s.number("connect_timeout_secs", d.connect_timeout_secs, 1..=u16::MAX),
+        keep_alive_maximum_secs: s.number("keep_alive_maximum_secs", d.keep_alive_maximum_secs, 0..=u16::MAX),
+        session_expiry_maximum_secs: s.number(
+            "session_expiry_maximum_secs",
+            d.session_expiry_maximum_secs,
+            0..=u32::MAX,
+        ),
+        retained_messages: s.number("retained_messages", d.retained_messages, 0..=i64::MAX as u64),
+        retained_bytes: s.size("retained_bytes", d.retained_bytes, 0..=i64::MAX as u64),
+        sessions: s.number("sessions", d.sessions, 1..=i64::MAX as u64),
+        connections: s.number("connections", d.connections, 0..=u32::MAX),
+        user_properties: s.number("user_properties", d.user_properties, 0..=u16::MAX),
+        user_property_bytes: s.size("user_property_bytes", d.user_property_bytes, 0..=u32::MAX),
+    };
+    problems.extend(s.finish());
+    limits
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

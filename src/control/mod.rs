@@ -1,0 +1,31 @@
+//! The operator's side: configuration, Apply, the data directory, signals and the command line.
+//!
+//! It runs on a thread of its own with ordinary blocking calls and reaches shards only through
+//! [`crate::node::Node`]. No shard thread ever runs a line of it, and it knows nothing of packets.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the bans keep the pure layers pure; this one is about files, threads and the environment"
+)]
+
+pub mod apply;
+pub mod cli;
+pub mod compile;
+pub mod config;
+pub mod data_dir;
+pub mod diff;
+pub mod failure;
+pub mod problem;
+
+mod commands;
+mod disk;
+mod logs;
+mod read;
+mod report;
+mod requests;
+mod running;
+mod serve;
+mod signals;
+mod size;
+mod validate;
+
+pub use cli::run;

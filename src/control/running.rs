@@ -1,0 +1,172 @@
+//! The seam to the running broker: the only file here that names the node and its listeners.
+
+use std::net::SocketAddr;
+
+use super::compile::Compiled;
+use super::failure::{Exit, Failure};
+use super::report;
+use crate::net::{BindError, Bound, listener};
+use crate::node::{Node, NodeConfig, StartError};
+
+/// How the broker is laid out over the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) shards: u16,
+    /// Cores to run on, ascending.
+    pub(super) cores: Vec<usize>,
+}
+
+/// A listener in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Open {
+    /// What the node calls it. It stays the same for as long as the socket is bound, whatever Apply changes around it.
+    number: u16,
+    /// What the configuration says.
+    asked: SocketAddr,
+    /// With the port that the system chose.
+    address: SocketAddr,
+}
+
+/// What an Apply does to the listeners: bound already, not yet in use. Dropping it gives the new ports back.
+#[derive(Debug)]
+pub(super) struct Moves {
+    kept: Vec<Open>,
+    new: Vec<(Open, Bound)>,
+    gone: Vec<Open>,
+}
+
+/// A broker that takes connections.
+pub(super) struct Running {
+    node: Node,
+    shards: u16,
+    open: Vec<Open>,
+}
+
+impl Running {
+    /// Binds every listener, then starts the shards.
+    pub(super) fn start(
+        compiled: &Compiled,
+        layout: &Layout,
+        home_key: [u8; 16],
+    ) -> Result<Running, Failure> {
+        let moves = moves(&[], &compiled.listeners, layout.shards)?;
+        let (open, listeners) = moves.new.into_iter().unzip();
+        let config = NodeConfig {
+            shards: layout.shards,
+            cores: layout.cores.clone(),
+            home_key,
+            snapshot: compiled.snapshot.clone(),
+            listeners,
+        };
+        let node = Node::start(config)?;
+        Ok(Running { node, shards: layout.shards, open })
+    }
+
+    /// Where it really listens.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.open.iter().map(|open| open.address).collect()
+    }
+
+    /// Binds what `compiled` adds; what it leaves alone keeps its sockets. Nobody can connect to the new ones yet.
+    pub(super) fn prepare(&self, compiled: &Compiled) -> Result<Moves, Failure> {
+        Ok(moves(&self.open, &compiled.listeners, self.shards)?)
+    }
+
+    /// Gives every shard the snapshot, then opens and closes listeners. When it returns, all shards have done so.
+    pub(super) fn install(&mut self, compiled: &Compiled, moves: Moves) {
+        let took = self.node.install(compiled.snapshot.clone());
+        tracing::debug!("every shard holds generation {} after {took:?}", compiled.snapshot.generation.0);
+        self.open = moves.kept;
+        for (open, bound) in moves.new {
+            self.open.push(open);
+            self.node.listen(bound);
+        }
+        for open in moves.gone {
+            self.node.unlisten(open.number);
+        }
+    }
+
+    /// The counters, for people.
+    pub(super) fn report(&self) -> String {
+        report::describe(&self.node.reports())
+    }
+
+    /// Says good-bye to every client and returns when the shards have ended.
+    pub(super) fn stop(self) {
+        self.node.stop();
+    }
+}
+
+/// What has to be done so that `wanted` is open. A port of 0 asks for any: the one it got before is kept.
+fn moves(open: &[Open], wanted: &[SocketAddr], shards: u16) -> Result<Moves, BindError> {
+    let mut gone = open.to_vec();
+    let mut kept = Vec::new();
+    let mut missing = Vec::new();
+    for asked in wanted {
+        match gone.iter().position(|open| open.asked == *asked) {
+            Some(index) => kept.push(gone.remove(index)),
+            None => missing.push(*asked),
+        }
+    }
+    // Numbers in use now stay taken: the old listeners are open until the new ones are.
+    let mut free = (0..).filter(|number| !open.iter().any(|open| open.number == *number));
+    let mut new = Vec::new();
+    for asked in missing {
+        let number = free.next().expect("there are fewer listeners than numbers");
+        let bound = listener::bind(number, asked, shards)?;
+        new.push((Open { number, asked, address: bound.address }, bound));
+    }
+    Ok(Moves { kept, new, gone })
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Failure {
+        Failure::new(Exit::Machine, error, "")
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        Failure::new(Exit::Machine, error, "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    /// Opens what `wanted` says after `open`, and answers what is open then.
+    fn after(open: &[Open], wanted: &[SocketAddr]) -> (Vec<Open>, Moves) {
+        let moves = moves(open, wanted, 1).unwrap();
+        let new = moves.new.iter().map(|(open, _)| *open);
+        (moves.kept.iter().copied().chain(new).collect(), moves)
+    }
+
+    #[test]
+    fn a_listener_that_stays_keeps_its_socket_and_number_and_one_that_goes_frees_it() {
+        let (first, _bound) = after(&[], &[any(), any()]);
+        assert_eq!(first.iter().map(|open| open.number).collect::<Vec<_>>(), [0, 1]);
+        assert_ne!(first[0].address.port(), first[1].address.port());
+
+        let (second, moves) = after(&first, &[any()]);
+        assert_eq!((second.as_slice(), moves.gone.as_slice()), (&first[..1], &first[1..]));
+        assert!(moves.new.is_empty());
+
+        let (third, _bound) = after(&second, &[any(), any()]);
+        assert_eq!(third[0], second[0]);
+        assert_eq!(third[1].number, 1);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_told_before_anything_is_touched() {
+        let (open, bound) = after(&[], &[any()]);
+        let taken = open[0].address;
+        assert!(matches!(moves(&[], &[any(), taken], 1), Err(BindError::InUse { .. })));
+        drop(bound);
+        moves(&[], &[taken], 1).unwrap();
+    }
+}

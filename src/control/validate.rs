@@ -1,0 +1,71 @@
+//! What a configuration may not say although every field of it is well formed. Opens nothing: whether an address
+//! can be bound is found out by binding it.
+
+use super::config::{Config, Protocol};
+use super::problem::Problem;
+use super::read::Section;
+
+/// Judges one listener. `in_force`: it would be bound.
+pub(super) fn listener(section: &mut Section<'_>, protocol: Protocol, path: Option<&str>, in_force: bool) {
+    match (protocol, path) {
+        (Protocol::Tcp, Some(_)) => {
+            let what = "only a websocket listener has a path".to_owned();
+            section.report("path", what, "remove it, or write `protocol = \"websocket\"`".into());
+        }
+        (Protocol::WebSocket, Some(path)) if !is_relative_url(path) => {
+            let what = format!("`{path}` is not a relative URL");
+            section.report("path", what, "begin it with `/`, without spaces, `?` or `#`".into());
+        }
+        (Protocol::Tcp, None) | (Protocol::WebSocket, _) => {}
+    }
+    if protocol == Protocol::WebSocket && in_force {
+        let what = "a websocket listener is not available yet".to_owned();
+        section.report("enabled", what, "write `enabled = false`; `tcp` listeners work".into());
+    }
+}
+
+/// Judges what several fields say together.
+pub(super) fn whole(config: &Config, problems: &mut Vec<Problem>) {
+    if config.enabled && !config.listeners.iter().any(|listener| listener.enabled) {
+        problems.push(Problem {
+            path: "listener".into(),
+            line: None,
+            what: "the broker is enabled and no listener is: nobody could connect".into(),
+            remedy: "enable one, or write `enabled = false` for the broker".into(),
+        });
+    }
+    for (index, listener) in config.listeners.iter().enumerate().filter(|(_, listener)| listener.enabled) {
+        let mut others = config.listeners.iter().enumerate().take(index).filter(|(_, other)| other.enabled);
+        // Port 0 is a different port each time.
+        let twin =
+            others.find(|(_, other)| other.address == listener.address && listener.address.port() != 0);
+        if let Some((twin, _)) = twin {
+            problems.push(Problem {
+                path: format!("listener[{index}].address"),
+                line: None,
+                what: format!("{} is already taken by listener[{twin}]", listener.address),
+                remedy: "give one of them another port, or disable it".into(),
+            });
+        }
+    }
+    let limits = &config.limits;
+    for (path, bytes) in
+        [("limits.backlog_bytes", limits.backlog_bytes), ("limits.output_bytes", limits.output_bytes)]
+    {
+        if bytes < limits.packet_bytes {
+            problems.push(Problem {
+                path: path.into(),
+                line: None,
+                what: format!(
+                    "{bytes} is less than limits.packet_bytes ({}): the largest message could never be delivered",
+                    limits.packet_bytes
+                ),
+                remedy: "raise it, or lower limits.packet_bytes".into(),
+            });
+        }
+    }
+}
+
+fn is_relative_url(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
+}

@@ -1,0 +1,7 @@
+//! The `tidemq` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidemq::control::run()
+}
