@@ -1,0 +1,267 @@
+//! A worker: all the clients of one core as a plain value. Bytes, connections and the time go in; bytes, connections
+//! to open or close and the next wake-up come out. It has no socket, clock or thread, so the whole measuring loop
+//! runs in a test against a mock broker and a virtual clock (`tests.rs`).
+
+mod connecting;
+mod cutting;
+mod link;
+#[cfg(test)]
+mod mock;
+mod publishing;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use link::{Closing, LinkId};
+use link::{Link, Standing};
+use publishing::Publishing;
+pub use seen::Seen;
+use seen::View;
+
+use crate::client::Ended;
+use crate::plan::Plan;
+use crate::schedule::{Nanos, SECOND};
+use crate::tally::{Act, Count, Tally};
+
+/// What the driver shall do, in this order, after it has flushed the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect a socket for this link.
+    Open(LinkId),
+    /// Close the socket of this link.
+    Close(LinkId, Closing),
+}
+
+/// How long a worker may go without looking at what others retired.
+const LOOK_AGAIN: Nanos = SECOND / 10;
+
+/// A larger buffer, in bytes, is given back once it is empty.
+const LARGE_BUFFER: usize = 64 << 10;
+
+/// The clients of one core.
+pub struct Worker {
+    plan: Arc<Plan>,
+    me: u32,
+    links: Vec<Link>,
+    dirty: Vec<LinkId>,
+    actions: Vec<Action>,
+    act: Act,
+    connecting: connecting::Connecting,
+    publishing: Publishing,
+    cutting: Option<cutting::Cutting>,
+    seen: Seen,
+    tally: Tally,
+    /// Why connections failed, and how many.
+    failures: BTreeMap<String, u64>,
+    /// Resumed sessions that the broker no longer had.
+    lost_sessions: u64,
+    cuts: u64,
+}
+
+/// What a worker found, at the end.
+pub struct Findings {
+    /// Latencies and deliveries.
+    pub seen: Seen,
+    /// The last tally.
+    pub tally: Tally,
+    /// For each of its subscribers: index of the client in the plan, and its tracks.
+    pub subscribers: Vec<(u32, Vec<crate::ledger::Track>)>,
+    /// For each of its streams: how many messages were published.
+    pub published: Vec<(u32, u32)>,
+    /// Why connections failed, and how many.
+    pub failures: BTreeMap<String, u64>,
+    /// Resumed sessions that the broker no longer had.
+    pub lost_sessions: u64,
+    /// Connections cut on purpose.
+    pub cuts: u64,
+    /// Times at which a closed loop gave up what was outstanding.
+    pub stalls: u64,
+}
+
+impl Worker {
+    /// Worker `me` of the plan's, with its share of the clients. `now` is when the first connection is due.
+    pub fn new(plan: Arc<Plan>, me: u32, now: Nanos) -> Worker {
+        let mine = plan.clients.iter().enumerate().filter(|(_, c)| c.worker == me);
+        let mut links: Vec<Link> = mine.map(|(i, c)| Link::new(i as u32, c)).collect();
+        let publishing = Publishing::new(&plan, &mut links);
+        Worker {
+            me,
+            dirty: Vec::new(),
+            actions: Vec::new(),
+            act: Act::Connect,
+            connecting: connecting::Connecting::new(&plan, me, now),
+            publishing,
+            cutting: None,
+            seen: Seen::new(&plan),
+            tally: Tally::default(),
+            failures: BTreeMap::new(),
+            lost_sessions: 0,
+            cuts: 0,
+            links,
+            plan,
+        }
+    }
+
+    /// How many clients it has.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// One turn after everything that arrived was handled: what the conductor wants, and everything that is due.
+    /// `retired_elsewhere`: deliveries, at other workers, of messages published here.
+    pub fn poll(&mut self, now: Nanos, (act, start): (Act, Nanos), retired_elsewhere: u64) {
+        if act > self.act {
+            self.act = act;
+            match act {
+                Act::Connect => {}
+                Act::Publish => self.begin(start),
+                Act::Drain => self.publishing.end(now, &mut self.tally),
+                Act::Finish => self.finish(),
+            }
+        }
+        self.poll_connecting(now);
+        if self.act == Act::Publish {
+            self.poll_publishing(now, retired_elsewhere);
+        }
+        self.poll_cutting(now);
+        self.poll_pings(now);
+        self.settle();
+    }
+
+    fn begin(&mut self, start: Nanos) {
+        self.seen.measure_from = start + self.plan.warmup;
+        self.publishing.begin(&self.plan, start);
+        self.cutting = self.plan.cuts.map(|c| cutting::Cutting::new(c, self.me, self.plan.workers, start));
+    }
+
+    fn settle(&mut self) {
+        let t = &mut self.tally;
+        let [loose, sure, twice] = self.seen.deliveries.map(|d| d.unique);
+        t[Count::UniqueLoose] = loose;
+        t[Count::UniqueSure] = sure + twice;
+        t[Count::Acked] = self.seen.acked;
+        t[Count::Away] = self.connecting.established - self.connecting.ready_now;
+    }
+
+    /// When `poll` wants to be called again though nothing arrived.
+    pub fn next_wake(&self, now: Nanos) -> Nanos {
+        let mut wake = now + LOOK_AGAIN;
+        wake = wake.min(self.connecting.next_wake(self.links.len()));
+        if self.act == Act::Publish {
+            wake = wake.min(self.publishing.next_wake(now));
+        }
+        if let Some(cutting) = &self.cutting {
+            wake = wake.min(cutting.next_wake(self.act < Act::Drain));
+        }
+        wake
+    }
+
+    /// The numbers for the board, and what was delivered here by the worker that published it.
+    pub fn tally(&self) -> (&Tally, &[u64]) {
+        (&self.tally, &self.seen.retired)
+    }
+
+    /// Folds the latencies since the last call into the total and into `recent`.
+    pub fn fold(&mut self, recent: &mut crate::record::Recent) {
+        self.seen.recorder.take_recent(recent);
+    }
+
+    /// Nothing is connected any more, after `Act::Finish`.
+    pub fn is_finished(&self) -> bool {
+        let gone = |l: &Link| matches!(l.standing, Standing::Waiting | Standing::Failed | Standing::Left);
+        self.act == Act::Finish && self.actions.is_empty() && self.links.iter().all(gone)
+    }
+
+    /// Everything that it found.
+    pub fn into_findings(self) -> Findings {
+        let subscribers = self.links.into_iter().filter(|l| !l.tracks.is_empty());
+        Findings {
+            seen: self.seen,
+            tally: self.tally,
+            subscribers: subscribers.map(|l| (l.client_no, l.tracks)).collect(),
+            failures: self.failures,
+            lost_sessions: self.lost_sessions,
+            cuts: self.cuts,
+            stalls: self.publishing.stalls,
+            published: self.publishing.published(),
+        }
+    }
+
+    /// What to open and close; empties the list.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The links with new output; empties the list into `to`, which is empty.
+    pub fn take_dirty(&mut self, to: &mut Vec<LinkId>) {
+        std::mem::swap(&mut self.dirty, to);
+        for &id in to.iter() {
+            self.links[id as usize].dirty = false;
+        }
+    }
+
+    /// What waits to be sent on a link. The driver removes what it has sent.
+    pub fn output(&mut self, id: LinkId) -> &mut Vec<u8> {
+        &mut self.links[id as usize].out
+    }
+
+    /// There is room again on a link that still has output.
+    pub fn handle_writable(&mut self, id: LinkId) {
+        self.mark(id);
+    }
+
+    /// All output of a link was sent.
+    pub fn handle_sent(&mut self, id: LinkId) {
+        let link = &mut self.links[id as usize];
+        if link.out.capacity() > LARGE_BUFFER {
+            link.out = Vec::new();
+        }
+        link.out.clear();
+        self.publishing.retry(link);
+    }
+
+    /// Bytes arrived at `now`. False: why was counted, and the driver closes the socket.
+    pub fn handle_bytes(&mut self, id: LinkId, bytes: &[u8], now: Nanos) -> bool {
+        let link = &mut self.links[id as usize];
+        let mut view = View::new(&mut self.seen, &self.plan, link.tracks.as_mut_slice(), &link.scope, now);
+        let result = link.client.handle_bytes(bytes, &mut link.out, &mut view);
+        let (connected, granted, acked) = (view.connected, std::mem::take(&mut view.granted), view.acked);
+        if acked > 0 {
+            self.tally[Count::Inflight] -= acked;
+            self.publishing.retry(link);
+        }
+        if let Some((session_present, receive_maximum)) = connected {
+            self.handle_connected(id, session_present, receive_maximum, now);
+        }
+        if !granted.is_empty() {
+            self.handle_granted(id, &granted, now);
+        }
+        self.mark(id);
+        if let Err(why) = result {
+            self.lose(id, &describe(why), now);
+        }
+        result.is_ok()
+    }
+
+    fn mark(&mut self, id: LinkId) {
+        let link = &mut self.links[id as usize];
+        if !link.dirty && !link.out.is_empty() {
+            link.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+}
+
+fn describe(why: Ended) -> String {
+    match why {
+        Ended::Refused(reason) => format!("CONNACK refused: {reason:?} (0x{:02x})", reason as u8),
+        Ended::Disconnected(reason) => {
+            format!("the broker sent DISCONNECT: {reason:?} (0x{:02x})", reason as u8)
+        }
+        Ended::Violation(violation) => format!("the broker broke the protocol: {}", violation.describe()),
+        Ended::Unexpected(kind) => format!("the broker sent {kind:?}, which does not belong there"),
+    }
+}
