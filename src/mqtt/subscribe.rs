@@ -114,7 +114,7 @@ impl<'a> Filters<'a> {
     }
 
     /// Each filter with its options. A filter is valid UTF-8 but not yet a valid topic filter: an invalid one
-    /// is answered in SUBACK (0x8F), not by closing: see `topic::is_valid_filter`.
+    /// is for the caller to refuse: see `topic::is_valid_filter`.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, SubscriptionOptions)> {
         let mut reader = Reader::new(self.raw);
         std::iter::from_fn(move || read_filter(&mut reader).ok())

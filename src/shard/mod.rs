@@ -123,7 +123,7 @@ pub struct Census {
     pub credit_messages: u64,
     /// Their bytes.
     pub credit_bytes: u64,
-    /// Connections that wait for credit.
+    /// Connections not read for now: they wait for credit, their own output or their subscriptions.
     pub paused: usize,
     /// Bytes waiting to be sent.
     pub output_bytes: usize,
