@@ -52,6 +52,7 @@ fn totals(reports: &[Report]) -> Vec<(String, u64)> {
         ("subscribe requests rejected", sum(|r| r.counters.subscribes_refused)),
         ("deliveries dropped: output full", sum(|r| r.counters.drops.output_full)),
         ("deliveries dropped: backlog full", sum(|r| r.counters.drops.backlog_full)),
+        ("deliveries dropped: no member of the shared subscription", sum(|r| r.counters.drops.no_member)),
         ("deliveries dropped: larger than the client takes", sum(|r| r.counters.drops.too_large)),
         ("deliveries dropped: expired", sum(|r| r.counters.drops.expired)),
         ("bytes waiting for clients", sum(|r| r.census.output_bytes as u64)),

@@ -3,6 +3,7 @@
 //! Pure. Knows nothing of sessions: a route ends at a slot, and what a slot means is its shard's affair. Hash
 //! tables are only ever looked up, never iterated, so no seed shows in what comes out.
 
+pub mod groups;
 pub mod home;
 mod nodes;
 mod pieces;
@@ -12,15 +13,12 @@ mod targets;
 mod text;
 mod trie;
 
+pub use groups::{Accept, Groups, Share};
 pub use home::{BUCKETS, Homes};
 pub use retained::{Cursor, Progress, Retained};
 pub use table::Table;
 
-pub use crate::ids::ShardId;
-
-/// A filter's number on the shard whose clients subscribe with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u32);
+pub use crate::ids::{ShardId, Slot};
 
 /// Where a route ends. Ordered by shard first, so that sorting puts each shard's slots together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::ids::Slot;
 use crate::mqtt::{PacketId, QoS};
 use crate::time::Time;
 
@@ -30,6 +31,8 @@ pub struct Offer {
     pub retain: bool,
     /// Subscription identifiers.
     pub ids: Ids,
+    /// The shared subscription by which it comes.
+    pub shared: Option<Slot>,
 }
 
 /// How much may wait.
@@ -221,6 +224,40 @@ impl Outgoing {
         }
     }
 
+    /// Takes out what waits by shared subscriptions and has never been sent: other members may have it.
+    pub fn take_waiting_shared(&mut self) -> Vec<Offer> {
+        self.take_waiting_if(|offer| offer.shared.is_some())
+    }
+
+    /// The same for one subscription, which has ended: what is in flight stays this client's.
+    pub fn take_waiting_of(&mut self, slot: Slot) -> Vec<Offer> {
+        for offer in self.in_flight.iter_mut().filter_map(|f| f.offer.as_mut()) {
+            if offer.shared == Some(slot) {
+                offer.shared = None;
+            }
+        }
+        self.take_waiting_if(|offer| offer.shared == Some(slot))
+    }
+
+    /// The session ends: what other members of shared subscriptions may have. Not what was sent at QoS 2
+    /// `[MQTT-4.8.2-5]`.
+    pub fn take_shared(&mut self) -> Vec<Offer> {
+        let unacknowledged = self.in_flight.drain(..).filter_map(|f| f.offer);
+        let mut taken: Vec<Offer> =
+            unacknowledged.filter(|offer| offer.shared.is_some() && offer.qos == QoS::AtLeastOnce).collect();
+        self.sent = 0;
+        taken.append(&mut self.take_waiting_shared());
+        taken
+    }
+
+    fn take_waiting_if(&mut self, goes: impl Fn(&Offer) -> bool) -> Vec<Offer> {
+        let (taken, kept): (Vec<Offer>, Vec<Offer>) = self.backlog.drain(..).partition(|offer| goes(offer));
+        self.backlog = kept.into();
+        let bytes = |offer: &Offer| offer.run.item_bytes(&offer.run.items()[offer.item as usize]);
+        self.backlog_bytes -= taken.iter().map(bytes).sum::<usize>();
+        taken
+    }
+
     /// Whether `poll_send` may have something.
     pub fn has_more(&self) -> bool {
         let unsent = self.sent < self.in_flight.len() && self.sent < self.window;
@@ -297,7 +334,7 @@ mod tests {
         };
         builder.push(&publish, expires);
         let run = builder.build(ShardId(0), 0);
-        Offer { run, item: 0, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new() }
+        Offer { run, item: 0, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new(), shared: None }
     }
 
     fn sent(outgoing: &mut Outgoing, now: Time) -> Vec<(String, bool)> {

@@ -149,6 +149,7 @@ impl Shard {
         connection.patience_millis = u32::from(keep_alive) * 1_500; // [MQTT-3.1.2-22]
         connection.since = self.now;
         self.book_connection(conn.index);
+        self.rejoin_groups(client);
     }
 
     /// The Keep Alive that holds: what was asked, unless it is off or longer than we allow.
@@ -180,8 +181,7 @@ impl Shard {
             receive_maximum: Some(limits.receive_maximum),
             maximum_packet_size: Some(limits.packet_bytes),
             assigned_client_id: assigned,
-            // Announced as not available until they are; no Topic Alias Maximum means none.
-            shared_subscription_available: Some(false),
+            // No Topic Alias Maximum means none.
             server_keep_alive_secs: (keep_alive != connect.keep_alive_secs).then_some(keep_alive),
             ..ConnAckProperties::default()
         };

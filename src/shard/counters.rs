@@ -46,4 +46,6 @@ pub struct Drops {
     pub too_large: u64,
     /// The message expired before it could be sent.
     pub expired: u64,
+    /// Of a shared subscription, and no member was left who could take it.
+    pub no_member: u64,
 }

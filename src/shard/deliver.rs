@@ -47,6 +47,14 @@ impl Shard {
                 }
                 Work::Subscribed { join, home } => self.handle_subscribed(join, home),
                 Work::Unrouted(slot) => self.slots.let_go(slot),
+                Work::Share { run, slot, items, accept } => {
+                    budget = budget.saturating_sub(items.len());
+                    self.deliver_share(run, slot, items, accept);
+                }
+                Work::Forward { handover, slot } => {
+                    budget = budget.saturating_sub(handover.items.len());
+                    self.deliver_handover(handover, slot);
+                }
                 Work::Replay { replay, runs, progress } => {
                     budget = budget.saturating_sub(runs.len());
                     self.handle_replay(replay, &runs, progress);
@@ -182,6 +190,7 @@ impl Shard {
             qos: terms.qos,
             retain: terms.retain,
             ids: terms.ids.clone(),
+            shared: None,
         };
         let mut fits = 0;
         if let Some(conn) = conn {

@@ -155,6 +155,8 @@ impl Shard {
         if c.expiry_secs == 0 {
             return self.end_session(client);
         }
+        self.leave_groups_for_now(client);
+        let c = &mut self.clients[client];
         c.ends_at = self.now.after_secs(u64::from(c.expiry_secs));
         let delay = c.will.as_ref().map(|w| w.delay_secs);
         match delay {
@@ -178,9 +180,13 @@ impl Shard {
     /// else is forgotten.
     pub(super) fn end_session(&mut self, client: u32) {
         self.fire_will(client);
-        for sub in std::mem::take(&mut self.clients[client].subscriptions) {
+        let subscriptions = std::mem::take(&mut self.clients[client].subscriptions);
+        for sub in &subscriptions {
             self.close_replays(client, sub.slot);
-            self.leave(&sub);
+            self.leave(sub);
+        }
+        if subscriptions.iter().any(|sub| sub.flags.shared()) {
+            self.hand_back_all(client);
         }
         self.clients.remove(client);
     }

@@ -2,13 +2,14 @@
 //! slots stays in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::routing::{ShardId, Slot};
+use crate::routing::{Accept, ShardId, Slot, Target};
 use crate::session::Run;
 
 use super::Shard;
-use super::message::{Body, Message, ReplayProgress, Slots};
+use super::message::{Body, Handover, Message, ReplayProgress, Slots};
 use super::pace::Pace;
 
 /// What this shard's clients have under way.
@@ -71,6 +72,8 @@ pub(super) enum Work {
     Deliver(Delivery),
     Subscribed { join: u32, home: ShardId },
     Unrouted(Slot),
+    Share { run: Arc<Run>, slot: Slot, items: Range<u32>, accept: Accept },
+    Forward { handover: Box<Handover>, slot: Slot },
     Replay { replay: u32, runs: Vec<Arc<Run>>, progress: ReplayProgress },
 }
 
@@ -108,6 +111,16 @@ impl Shard {
                 Body::Publish { run, ticket } => self.route(run, ticket),
                 Body::Taken { ticket, count, outcome } => self.settle(ticket, count, outcome),
                 Body::Deliver { run, slots } => self.queue_delivery(run, slots, from),
+                Body::Share { run, slot, items, accept } => {
+                    self.work.queue.push_back(Work::Share { run, slot, items, accept });
+                }
+                Body::Forward { handover, slot } => {
+                    self.work.queue.push_back(Work::Forward { handover, slot });
+                }
+                Body::Return(handover) => self.find_member(handover),
+                Body::Members { slot, online, all } => {
+                    self.groups.count(Target { shard: from, slot }, online, all);
+                }
                 Body::Retired { messages, bytes } => self.restore_credit(messages, bytes),
                 Body::Subscribe { join, slot, replay, filter } => {
                     self.route_to(from, join, slot, replay, &filter);

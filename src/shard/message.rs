@@ -1,10 +1,12 @@
 //! What shards say to each other. Order between two shards is the order of sending.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::routing::Slot;
+use crate::ids::ShardSet;
+use crate::routing::{Accept, Slot};
 use crate::session::{Outcome, Run, SessionKey};
 
 /// Slots of one shard that a publication matched.
@@ -30,6 +32,14 @@ pub(super) enum Body {
     Taken { ticket: Ticket, count: u32, outcome: Outcome },
     /// To a subscribers' shard: deliver to whoever subscribes by these slots.
     Deliver { run: Arc<Run>, slots: Slots },
+    /// To a shard with members of a group: these publications, each for one member.
+    Share { run: Arc<Run>, slot: Slot, items: Range<u32>, accept: Accept },
+    /// To a shard with members of a group: what another could not deliver.
+    Forward { handover: Box<Handover>, slot: Slot },
+    /// To a topic's home: what could not be delivered here goes to another member.
+    Return(Box<Handover>),
+    /// To a filter's home: how many members of a group there are behind a slot.
+    Members { slot: Slot, online: u32, all: u32 },
     /// To the origin: the runs of so many messages and bytes are retired.
     Retired { messages: u64, bytes: u64 },
     /// To a filter's home: from here on, route to this slot; with `replay`, open a cursor over what is retained.
@@ -46,6 +56,21 @@ pub(super) enum Body {
     Replay { replay: u32, runs: Vec<Arc<Run>>, progress: ReplayProgress },
     /// To a filter's home: nobody wants the rest.
     CloseReplay { replay: u32 },
+}
+
+/// Publications of a shared subscription on their way from one member to another.
+#[derive(Debug)]
+pub(super) struct Handover {
+    pub(super) run: Arc<Run>,
+    /// Places in the run.
+    pub(super) items: Vec<u32>,
+    /// The shared filter: a slot may be gone before the answer is there.
+    pub(super) filter: Box<str>,
+    pub(super) accept: Accept,
+    /// Shards that could not deliver them.
+    pub(super) excluded: ShardSet,
+    /// Whether somebody must retire the run: a first delivery, not one that was accepted before.
+    pub(super) counted: bool,
 }
 
 /// Whether a replay goes on.

@@ -31,6 +31,7 @@ pub mod message;
 mod pace;
 mod publish;
 mod replay;
+mod shared;
 mod slots;
 mod subscribe;
 #[cfg(test)]
@@ -49,7 +50,7 @@ pub use message::Message;
 pub use pace::Pace;
 
 use crate::policy::Snapshot;
-use crate::routing::{Cursor, Homes, Retained, ShardId, Table, Target};
+use crate::routing::{Cursor, Groups, Homes, Retained, ShardId, Share, Table, Target};
 use crate::session::{ConnId, Run};
 use crate::time::Time;
 
@@ -148,6 +149,9 @@ pub struct Shard {
     replays: Replays,
     table: Table,
     targets: Vec<Target>,
+    groups: Groups,
+    /// Scratch of `distribute`.
+    shares: Vec<Share>,
     retained: Retained<Arc<Run>>,
     cursors: BTreeMap<(ShardId, u32), Cursor>,
     mesh: Mesh,
@@ -197,6 +201,8 @@ impl Shard {
             replays: Replays::new(hasher),
             table: Table::new(seed),
             targets: Vec::new(),
+            groups: Groups::new(seed),
+            shares: Vec::new(),
             retained: Retained::new(),
             cursors: BTreeMap::new(),
             mesh: Mesh::new(shards),
@@ -304,7 +310,7 @@ impl Shard {
             sessions: self.clients.len(),
             subscriptions: self.subscriptions,
             slots: self.slots.len(),
-            routes: self.table.routes(),
+            routes: self.table.routes() + self.groups.len(),
             retained: self.retained.len(),
             cursors: self.cursors.len(),
             replays: self.replays.len(),

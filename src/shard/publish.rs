@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::mqtt::publish::Publish;
 use crate::mqtt::{QoS, ReasonCode, Violation};
-use crate::routing::ShardId;
+use crate::routing::{ShardId, Share, Target};
 use crate::session::{AckKind, Outcome, Run, RunBuilder, Will};
 use crate::time::Time;
 
 use super::Shard;
+use super::mesh::Work;
 use super::message::{Body, Slots, Ticket};
 
 /// The publishes of one read that wait to be sent on as one run.
@@ -156,21 +157,29 @@ impl Shard {
         self.table.matches(run.topic(), &mut targets);
         targets.sort_unstable();
         let shards = targets.chunk_by(|a, b| a.shard == b.shard);
-        let matched = !targets.is_empty();
-        if matched {
+        let mut shares = std::mem::take(&mut self.shares);
+        let items = run.items().len() as u32;
+        let kept = run.qos != QoS::AtMostOnce;
+        let in_group = !self.groups.is_empty() && self.groups.assign(run.topic(), items, kept, &mut shares);
+        if !targets.is_empty() || !shares.is_empty() {
             if !self.cursors.is_empty() {
                 self.overtake(run.topic());
             }
-            run.expect_retirements(shards.clone().count() as u32);
+            run.expect_retirements((shards.clone().count() + shares.len()) as u32);
             for group in shards {
                 let slots: Slots = group.iter().map(|t| t.slot).collect();
                 self.hand_to(group[0].shard, run.clone(), slots);
             }
+            for share in shares.drain(..) {
+                self.hand_share_to(run.clone(), share);
+            }
         } else {
             self.give_back(run);
         }
+        let matched = in_group || !targets.is_empty();
         targets.clear();
         self.targets = targets;
+        self.shares = shares;
         matched
     }
 
@@ -179,6 +188,15 @@ impl Shard {
             self.queue_delivery(run, slots, shard);
         } else {
             self.mesh.send(shard, Body::Deliver { run, slots });
+        }
+    }
+
+    fn hand_share_to(&mut self, run: Arc<Run>, share: Share) {
+        let Share { target: Target { shard, slot }, items, accept } = share;
+        if shard == self.id {
+            self.work.queue.push_back(Work::Share { run, slot, items, accept });
+        } else {
+            self.mesh.send(shard, Body::Share { run, slot, items, accept });
         }
     }
 

@@ -19,15 +19,17 @@ impl Flags {
     const RETAIN_AS_PUBLISHED: u8 = 8;
     const HAS_ID: u8 = 16;
     const JOINING: u8 = 32;
+    const SHARED: u8 = 64;
     /// Anything that needs a look at the subscription before a delivery.
     const SPECIAL: u8 = Flags::NO_LOCAL | Flags::HAS_ID | Flags::JOINING;
 
-    pub(super) fn new(options: SubscriptionOptions, id: Option<NonZeroU32>) -> Flags {
+    pub(super) fn new(options: SubscriptionOptions, id: Option<NonZeroU32>, shared: bool) -> Flags {
         let mut bits = options.qos as u8;
         for (set, bit) in [
             (options.no_local, Flags::NO_LOCAL),
             (options.retain_as_published, Flags::RETAIN_AS_PUBLISHED),
             (id.is_some(), Flags::HAS_ID),
+            (shared, Flags::SHARED),
         ] {
             bits |= if set { bit } else { 0 };
         }
@@ -56,6 +58,11 @@ impl Flags {
 
     pub(super) fn special(self) -> bool {
         self.0 & Flags::SPECIAL != 0
+    }
+
+    /// Whether it is a shared subscription.
+    pub(super) fn shared(self) -> bool {
+        self.0 & Flags::SHARED != 0
     }
 
     /// Not every home routes to it yet.
@@ -88,6 +95,10 @@ pub(super) struct Entry {
     pub(super) subscribers: Vec<Subscriber>,
     /// Subscribers that are not tombstones.
     pub(super) live: u32,
+    /// Of a shared subscription: the first so many of them are connected.
+    pub(super) online: u32,
+    /// Of a shared subscription: whose turn it is.
+    pub(super) next: u32,
     /// Homes that may still deliver to it, once nobody is left.
     pub(super) leaving: u16,
 }

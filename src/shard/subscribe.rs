@@ -10,10 +10,11 @@ use std::ops::Range;
 use ahash::RandomState;
 use smallvec::SmallVec;
 
+use crate::ids::ShardSet;
 use crate::mqtt::ack::{SubAck, UnsubAck};
 use crate::mqtt::property::UserProperties;
 use crate::mqtt::subscribe::{RetainHandling, Subscribe, SubscriptionOptions};
-use crate::mqtt::topic::{has_wildcard, is_valid_filter};
+use crate::mqtt::topic::{has_wildcard, is_valid_filter, parse_shared};
 use crate::mqtt::unsubscribe::Unsubscribe;
 use crate::mqtt::{Packet, PacketId, ReasonCode, Version, Violation};
 use crate::routing::{ShardId, Slot, Target};
@@ -26,34 +27,6 @@ use super::message::Body;
 use super::slots::{Flags, Subscriber};
 
 type Map<V> = std::collections::HashMap<u32, V, RandomState>;
-
-/// Some of the shards.
-#[derive(Clone, Debug, Default)]
-struct ShardSet(SmallVec<[u64; 1]>);
-
-impl ShardSet {
-    fn of(range: Range<u16>) -> ShardSet {
-        let mut bits = SmallVec::from_elem(0, usize::from(range.end).div_ceil(64));
-        for s in range {
-            bits[usize::from(s) / 64] |= 1 << (s % 64);
-        }
-        ShardSet(bits)
-    }
-
-    fn contains(&self, shard: ShardId) -> bool {
-        self.0.get(shard.index() / 64).is_some_and(|b| b & (1 << (shard.0 % 64)) != 0)
-    }
-
-    fn remove(&mut self, shard: ShardId) {
-        if let Some(bits) = self.0.get_mut(shard.index() / 64) {
-            *bits &= !(1 << (shard.0 % 64));
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|b| *b == 0)
-    }
-}
 
 /// A subscription that waits until its homes route to it.
 #[derive(Debug)]
@@ -113,6 +86,9 @@ impl Shard {
         if !packet.filters.iter().all(|(filter, _)| is_valid_filter(filter)) {
             return Err(Violation::TopicFilter);
         }
+        if packet.filters.iter().any(|(filter, options)| options.no_local && is_shared(filter)) {
+            return Err(Violation::NoLocalOnShared); // [MQTT-3.8.3-4]
+        }
         let suback = self.joins.fresh();
         let mut pending =
             PendingSubAck { conn, packet_id: packet.packet_id, codes: SmallVec::new(), joins: 0 };
@@ -143,9 +119,6 @@ impl Shard {
 
     fn refuse_subscribe(&self, client: u32, filter: &str) -> Option<ReasonCode> {
         let limits = &self.snapshot.limits;
-        if filter.starts_with("$share/") {
-            return Some(ReasonCode::SharedSubscriptionsNotSupported);
-        }
         if !limits.allow_topic(filter) {
             return Some(ReasonCode::TopicFilterInvalid);
         }
@@ -165,9 +138,11 @@ impl Shard {
         suback: u32,
     ) -> u32 {
         let slot = self.slots.find_or_take(filter);
-        let mut flags = Flags::new(options, id);
+        let shared = is_shared(filter);
+        let mut flags = Flags::new(options, id, shared);
         let known = self.clients[client].find(slot);
         let replay = match options.retain_handling {
+            _ if shared => false, // nobody would know which member it is for
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => known.is_err(), // [MQTT-3.3.1-10]
             RetainHandling::DoNotSend => false,
@@ -193,16 +168,33 @@ impl Shard {
             }
             Err(at) => {
                 flags.set_joining();
-                let entry = &mut self.slots[slot];
-                let position = entry.subscribers.len() as u32;
-                entry.subscribers.push(Subscriber { client, flags });
-                entry.live += 1;
-                self.clients[client]
-                    .subscriptions
-                    .insert(at, Subscription { slot, position, flags, id, join });
-                self.subscriptions += 1;
+                self.join(client, at, Subscription { slot, position: 0, flags, id, join });
             }
         }
+        self.ask_homes(client, filter, slot, join, replay, suback);
+        if shared && known.is_err() {
+            self.tell_members(slot);
+        }
+        1
+    }
+
+    /// A client joins a slot; the subscription takes place `at` of its list.
+    fn join(&mut self, client: u32, at: usize, mut subscription: Subscription) {
+        let Subscription { slot, flags, .. } = subscription;
+        let entry = &mut self.slots[slot];
+        subscription.position = entry.subscribers.len() as u32;
+        entry.subscribers.push(Subscriber { client, flags });
+        entry.live += 1;
+        let position = subscription.position as usize;
+        self.clients[client].subscriptions.insert(at, subscription);
+        self.subscriptions += 1;
+        if flags.shared() {
+            self.go_online(slot, position);
+        }
+    }
+
+    /// Every home of the filter is to route to the slot, and to replay what it retains if that is wanted.
+    fn ask_homes(&mut self, client: u32, filter: &str, slot: Slot, join: u32, replay: bool, suback: u32) {
         let homes = self.homes_of(filter);
         let waiting = ShardSet::of(homes.clone());
         let key = self.clients.key(client);
@@ -217,11 +209,14 @@ impl Shard {
                 self.mesh.send(home, Body::Subscribe { join, slot, replay, filter: filter.into() });
             }
         }
-        1
     }
 
     /// The shards that route what this filter matches.
     pub(super) fn homes_of(&self, filter: &str) -> Range<u16> {
+        let filter = match parse_shared(filter) {
+            Some(Ok(shared)) => shared.filter,
+            _ => filter,
+        };
         if has_wildcard(filter) {
             return 0..self.shards;
         }
@@ -238,7 +233,12 @@ impl Shard {
         replay: Option<u32>,
         filter: &str,
     ) {
-        self.table.insert(filter, Target { shard, slot });
+        let target = Target { shard, slot };
+        if is_shared(filter) {
+            self.groups.insert(filter, target);
+        } else {
+            self.table.insert(filter, target);
+        }
         if shard == self.id {
             self.work.queue.push_back(Work::Subscribed { join, home: shard });
         } else {
@@ -252,7 +252,12 @@ impl Shard {
 
     /// At a filter's home: nothing is routed to the slot any more.
     pub(super) fn unroute(&mut self, shard: ShardId, slot: Slot, filter: &str) {
-        self.table.remove(filter, Target { shard, slot });
+        let target = Target { shard, slot };
+        if is_shared(filter) {
+            self.groups.remove(target);
+        } else {
+            self.table.remove(filter, target);
+        }
         if shard == self.id {
             self.work.queue.push_back(Work::Unrouted(slot));
         } else {
@@ -329,6 +334,9 @@ impl Shard {
                     let sub = self.clients[client].subscriptions.remove(at);
                     self.close_replays(client, sub.slot);
                     self.leave(&sub);
+                    if sub.flags.shared() {
+                        self.hand_back_one(client, sub.slot);
+                    }
                     ReasonCode::Success
                 }
                 None => ReasonCode::NoSubscriptionExisted,
@@ -354,7 +362,9 @@ impl Shard {
         let entry = &mut self.slots[sub.slot];
         entry.live -= 1;
         let empty = entry.live == 0;
-        if self.work.half_done {
+        if sub.flags.shared() {
+            self.leave_group(sub.slot, sub.position as usize);
+        } else if self.work.half_done {
             entry.subscribers[sub.position as usize].client = Subscriber::GONE;
             self.work.holed.push(sub.slot);
         } else {
@@ -371,6 +381,13 @@ impl Shard {
                     self.mesh.send(home, Body::Unroute { slot: sub.slot, filter: filter.clone() });
                 }
             }
+        } else if sub.flags.shared() {
+            self.tell_members(sub.slot);
         }
     }
+}
+
+/// Of a valid filter.
+fn is_shared(filter: &str) -> bool {
+    filter.starts_with("$share/")
 }

@@ -5,6 +5,7 @@ mod behaviour;
 mod court;
 mod limits_kept;
 mod resources;
+mod shared;
 mod violations;
 
 use std::collections::HashMap;
