@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::Config;
 use crate::policy::{Generation, Snapshot};
@@ -13,6 +14,8 @@ pub struct Compiled {
     pub snapshot: Arc<Snapshot>,
     /// Where plain TCP clients connect, in the order of the file; empty if the broker is disabled.
     pub listeners: Vec<SocketAddr>,
+    /// How often `$SYS` is brought up to date; `None`: it is empty.
+    pub sys_interval: Option<Duration>,
 }
 
 /// Compiles a configuration under the generation that it gets when it is applied.
@@ -24,7 +27,9 @@ pub fn compile(config: &Config, generation: Generation) -> Compiled {
         persistent_sessions: config.broker.persistent_sessions,
     };
     let listeners = config.open_listeners().map(|(_, listener)| listener.address).collect();
-    Compiled { snapshot: Arc::new(snapshot), listeners }
+    let secs = config.status.sys_interval_secs;
+    let sys_interval = (secs > 0).then(|| Duration::from_secs(secs.into()));
+    Compiled { snapshot: Arc::new(snapshot), listeners, sys_interval }
 }
 
 #[cfg(test)]

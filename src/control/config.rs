@@ -37,6 +37,8 @@ pub struct Config {
     pub broker: Broker,
     /// What clients may use.
     pub limits: Limits,
+    /// What the broker says of itself.
+    pub status: Status,
     /// The log.
     pub log: Log,
 }
@@ -86,6 +88,13 @@ pub enum Storage {
     Memory,
     /// On disk.
     Disk,
+}
+
+/// What the broker says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Seconds between two looks at the counters for what is published below `$SYS`; 0 = nothing is.
+    pub sys_interval_secs: u16,
 }
 
 /// The log.
@@ -186,10 +195,14 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
     let admin = read_admin(root.section("admin"), problems);
     let broker = read_broker(root.section("broker"), problems);
     let limits = read_limits(root.section("limits"), problems);
+    let mut status = root.section("status");
+    let sys_interval_secs = status.number("sys_interval_secs", 10, 0..=u16::MAX);
+    problems.extend(status.finish());
     let mut log = root.section("log");
     let level = log.choice("level", LEVELS, Level::Info);
     problems.extend(log.finish());
-    Config { enabled, listeners, admin, broker, limits, log: Log { level } }
+    let status = Status { sys_interval_secs };
+    Config { enabled, listeners, admin, broker, limits, status, log: Log { level } }
 }
 
 /// `None`: it has a problem without which there is no listener, and that was reported.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::config::{
-    Admin, Broker, Config, LEVELS, Level, Listener, Log, PROTOCOLS, Protocol, STORAGES, Storage,
+    Admin, Broker, Config, LEVELS, Level, Listener, Log, PROTOCOLS, Protocol, STORAGES, Status, Storage,
 };
 use crate::policy::Limits;
 
@@ -76,7 +76,7 @@ macro_rules! list {
 /// Every field of a configuration.
 #[must_use]
 pub fn fields(config: &Config) -> Vec<Field> {
-    let Config { enabled, listeners, admin, broker, limits, log } = config;
+    let Config { enabled, listeners, admin, broker, limits, status, log } = config;
     let mut out = vec![Field { path: "enabled".into(), value: enabled.written(), effect: Effect::Live }];
     for (index, listener) in listeners.iter().enumerate() {
         list!(out, format!("listener[{index}]."), listener => Listener {
@@ -86,6 +86,7 @@ pub fn fields(config: &Config) -> Vec<Field> {
     list!(out, "admin.", admin => Admin { address: Restart });
     list!(out, "broker.", broker => Broker { persistent_sessions: Live, storage: Restart });
     limit_fields(limits, &mut out);
+    list!(out, "status.", status => Status { sys_interval_secs: Live });
     list!(out, "log.", log => Log { level: Live });
     out
 }

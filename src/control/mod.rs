@@ -18,6 +18,7 @@ pub mod problem;
 
 mod commands;
 mod disk;
+mod loads;
 mod logs;
 mod read;
 mod report;
@@ -26,6 +27,7 @@ mod running;
 mod serve;
 mod signals;
 mod size;
+mod sys_tree;
 mod validate;
 
 pub use cli::run;

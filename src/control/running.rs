@@ -1,10 +1,12 @@
 //! The seam to the running broker: the only file here that names the node and its listeners.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use super::compile::Compiled;
 use super::failure::{Exit, Failure};
 use super::report;
+use super::sys_tree::Tree;
 use crate::net::{BindError, Bound, listener};
 use crate::node::{Node, NodeConfig, StartError};
 
@@ -40,6 +42,17 @@ pub(super) struct Running {
     node: Node,
     shards: u16,
     open: Vec<Open>,
+    started: Instant,
+    sys: Sys,
+}
+
+/// What is told below `$SYS`.
+struct Sys {
+    tree: Tree,
+    /// `None`: nothing.
+    interval: Option<Duration>,
+    /// When it is brought up to date.
+    due: Option<Instant>,
 }
 
 impl Running {
@@ -59,7 +72,11 @@ impl Running {
             listeners,
         };
         let node = Node::start(config)?;
-        Ok(Running { node, shards: layout.shards, open })
+        let started = Instant::now();
+        let sys = Sys { tree: Tree::new(), interval: None, due: None };
+        let mut running = Running { node, shards: layout.shards, open, started, sys };
+        running.tell_every(compiled.sys_interval);
+        Ok(running)
     }
 
     /// Where it really listens.
@@ -84,6 +101,35 @@ impl Running {
         for open in moves.gone {
             self.node.unlisten(open.number);
         }
+        self.tell_every(compiled.sys_interval);
+    }
+
+    /// From now on `$SYS` is brought up to date so often; `None`: it is cleared. Done when this returns.
+    fn tell_every(&mut self, interval: Option<Duration>) {
+        if self.sys.interval == interval {
+            return;
+        }
+        self.sys.interval = interval;
+        match interval {
+            Some(_) => self.tell(),
+            None => {
+                self.sys.due = None;
+                self.node.publish(self.sys.tree.clear());
+            }
+        }
+    }
+
+    /// When [`Running::tell`] is to be called.
+    pub(super) fn next_telling(&self) -> Option<Instant> {
+        self.sys.due
+    }
+
+    /// Publishes below `$SYS` what has changed in the counters.
+    pub(super) fn tell(&mut self) {
+        let Some(interval) = self.sys.interval else { return };
+        let changed = self.sys.tree.update(self.started.elapsed(), &self.node.reports());
+        self.node.publish(changed);
+        self.sys.due = Some(Instant::now() + interval);
     }
 
     /// The counters, for people.

@@ -3,7 +3,8 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Instant;
 
 use super::apply::{Committed, Occasion, Store};
 use super::cli::{CoreList, Serve};
@@ -94,7 +95,7 @@ fn ranges(cores: &[usize]) -> String {
 /// What an Apply is to do once it cannot fail any more.
 enum Step {
     Install(Moves),
-    Enable(Running),
+    Enable(Box<Running>),
     Disable,
 }
 
@@ -126,8 +127,7 @@ impl Control {
     }
 
     fn work(&mut self, incoming: &Receiver<Event>) {
-        // Never closed: the signals' thread lives as long as the process.
-        while let Ok(event) = incoming.recv() {
+        while let Some(event) = self.next(incoming) {
             match event {
                 Event::Stop => break,
                 Event::Report => say(&self.report()),
@@ -154,6 +154,22 @@ impl Control {
         say("stopped");
     }
 
+    /// The next thing to do; meanwhile `$SYS` is kept up to date.
+    fn next(&mut self, incoming: &Receiver<Event>) -> Option<Event> {
+        loop {
+            // Never closed: the signals' thread lives as long as the process.
+            let Some((running, due)) =
+                self.running.as_mut().and_then(|running| running.next_telling().map(|due| (running, due)))
+            else {
+                return incoming.recv().ok();
+            };
+            match incoming.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => running.tell(),
+                event => return event.ok(),
+            }
+        }
+    }
+
     /// Takes the file as it is now. When this returns, every shard judges by it.
     fn apply(&mut self) -> Result<String, Failure> {
         // Without clients nothing stands in the way of any change.
@@ -162,13 +178,15 @@ impl Control {
         // Bound or started here, used after the commit; an error drops it.
         let step = match (prepared.applied().config.enabled, &self.running) {
             (true, Some(running)) => Step::Install(running.prepare(prepared.compiled())?),
-            (true, None) => Step::Enable(Running::start(prepared.compiled(), &self.layout, self.home_key)?),
+            (true, None) => {
+                Step::Enable(Box::new(Running::start(prepared.compiled(), &self.layout, self.home_key)?))
+            }
             (false, _) => Step::Disable,
         };
         let running = &mut self.running;
         let committed = prepared.commit(|compiled| match (step, running) {
             (Step::Install(moves), Some(running)) => running.install(compiled, moves),
-            (Step::Enable(started), running) => *running = Some(started),
+            (Step::Enable(started), running) => *running = Some(*started),
             (Step::Disable, running) => {
                 if let Some(running) = running.take() {
                     running.stop();

@@ -56,8 +56,12 @@ pub struct Counters {
     pub enters: u64,
     /// Receives that ended with bytes.
     pub receives: u64,
+    /// Bytes that arrived.
+    pub bytes_received: u64,
     /// Sends.
     pub sends: u64,
+    /// Bytes that sockets took.
+    pub bytes_sent: u64,
     /// Sends that found the socket full.
     pub blocked: u64,
     /// Receives that ended because the pool of buffers was empty.

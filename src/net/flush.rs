@@ -81,6 +81,7 @@ impl Net {
             return self.handle_end(conn, End::Failed(-result), owner);
         }
         let taken = usize::try_from(result).unwrap_or(0);
+        self.counters.bytes_sent += taken as u64;
         owner.handle_sent(conn, taken);
         let whole = taken == offered as usize && taken < SEND_BYTES;
         if !whole && phase == Phase::Open {

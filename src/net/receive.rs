@@ -48,6 +48,7 @@ impl Net {
         self.counters.receives += 1;
         let slot = self.slots.current(conn).expect("it has a tenant");
         let bytes = self.ring.pool.bytes(filled);
+        self.counters.bytes_received += bytes.len() as u64;
         match slot.phase {
             Phase::Open => owner.handle_bytes(conn, bytes),
             Phase::Lobby => match self.lobby.hear(conn, bytes) {

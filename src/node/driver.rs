@@ -107,6 +107,12 @@ impl Driver {
                     net.unlisten(listener);
                     done.confirm();
                 }
+                Order::Publish(messages, done) => {
+                    for (topic, payload) in messages {
+                        shard.handle_system(&topic, payload.as_bytes());
+                    }
+                    done.confirm();
+                }
                 Order::Report(to) => to.answer(Report {
                     shard: *id,
                     core: *core,

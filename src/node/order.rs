@@ -17,6 +17,8 @@ pub(super) enum Order {
     Listen(u16, OwnedFd, Reply<()>),
     /// Accept no more for the listener of that index.
     Unlisten(u16, Reply<()>),
+    /// Publish these below `$SYS`: topics whose home the shard is, and payloads.
+    Publish(Vec<(String, String)>, Reply<()>),
     /// Tell what was counted.
     Report(Reply<Report>),
     /// End in order.

@@ -17,7 +17,7 @@ use super::report::Report;
 use super::{entropy, executor};
 use crate::net::{Bound, RingError, Seats};
 use crate::policy::{Limits, Snapshot};
-use crate::routing::ShardId;
+use crate::routing::{Homes, ShardId};
 use crate::shard::{Message, ShardConfig};
 
 /// What a node is made of.
@@ -77,6 +77,7 @@ pub struct Node {
     executors: Vec<ExecutorJoinHandle<()>>,
     seats: Arc<Seats>,
     open_files: u64,
+    homes: Homes,
 }
 
 impl Node {
@@ -93,7 +94,8 @@ impl Node {
             .map_err(|source| StartError::System { attempt: "making the doorbells", source })?;
         let seats = Arc::new(Seats::new(connections(&snapshot.limits, machine.open_files)));
         let open_files = machine.open_files;
-        let mut node = Node { switchboard, executors: Vec::new(), seats: Arc::clone(&seats), open_files };
+        let (executors, homes) = (Vec::new(), Homes::new(home_key, shards));
+        let mut node = Node { switchboard, executors, seats: Arc::clone(&seats), open_files, homes };
         let clock = Clock::start();
         let mut starting = Vec::new();
         for port in ports {
@@ -165,6 +167,16 @@ impl Node {
         let mut reports = self.ask(|_, reply| Order::Report(reply));
         reports.sort_by_key(|report| report.shard);
         reports
+    }
+
+    /// Publishes messages below `$SYS/`, each a topic and what it retains from now on; an empty one clears. Returns when
+    /// every topic's home has them, so that there are never more under way than one call gives.
+    pub fn publish(&self, messages: Vec<(String, String)>) {
+        let mut by_home = vec![Vec::new(); self.executors.len()];
+        for message in messages {
+            by_home[self.homes.of(message.0.as_bytes()).index()].push(message);
+        }
+        self.ask(|home, reply| Order::Publish(std::mem::take(&mut by_home[home.index()]), reply));
     }
 
     /// Connections open now, those that have not said CONNECT included.

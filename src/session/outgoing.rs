@@ -274,6 +274,11 @@ impl Outgoing {
         self.backlog.len()
     }
 
+    /// Messages that wait, and their bytes.
+    pub fn backlog(&self) -> (usize, usize) {
+        (self.backlog.len(), self.backlog_bytes)
+    }
+
     /// Whether there is nothing to remember.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.backlog.is_empty()

@@ -40,6 +40,8 @@ pub struct Run {
     pub qos: QoS,
     /// Whether it was published with RETAIN; such a run has one item.
     pub retain: bool,
+    /// Of the broker itself, to `$SYS`: it counts nowhere. Clients cannot publish there.
+    pub system: bool,
     topic_len: u16,
     items: SmallVec<[Item; 1]>,
     data: Vec<u8>,
@@ -71,6 +73,11 @@ impl Run {
     /// Bytes of one publication in a backlog.
     pub fn item_bytes(&self, item: &Item) -> usize {
         usize::from(self.topic_len) + (item.end - item.start) as usize
+    }
+
+    /// Bytes of the payload of one publication.
+    pub fn payload_bytes(&self, item: &Item) -> usize {
+        (item.end - item.payload) as usize
     }
 
     /// Bytes it holds of its origin's credit.
@@ -140,6 +147,7 @@ impl RunBuilder {
             publisher,
             qos,
             retain: std::mem::take(&mut self.retain),
+            system: self.data[..self.topic_len].starts_with(b"$SYS/"),
             topic_len: self.topic_len as u16,
             items: std::mem::take(&mut self.items),
             data: std::mem::take(&mut self.data),

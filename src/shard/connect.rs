@@ -141,6 +141,7 @@ impl Shard {
         let keep_alive = self.keep_alive_secs(connect);
         let connection = &mut self.connections[conn.index as usize];
         connection.phase = Phase::Connected;
+        self.connected += 1;
         connection.client = client;
         connection.maximum_packet =
             connect.properties.maximum_packet_size.map_or(u32::MAX, std::num::NonZeroU32::get);
@@ -189,5 +190,6 @@ impl Shard {
         let connection = &mut self.connections[conn.index as usize];
         let out = self.dirty.writer(conn.index, &mut connection.out, super::connection::Urgency::Answer);
         Packet::ConnAck(connack).encode(connect.version, out);
+        self.counters.other_packets_sent += 1;
     }
 }

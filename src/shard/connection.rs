@@ -23,14 +23,27 @@ pub(super) enum Phase {
     Closing,
 }
 
+/// Why a connection is not read for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    /// Credit for the publish that comes next.
+    Credit,
+    /// Its own output to be taken.
+    Output,
+    /// Its own subscriptions to be made.
+    Subscriptions,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) generation: u32,
     pub(super) phase: Phase,
     pub(super) version: Version,
-    /// Read no more for now: why, says `input::Halt::Paused`. What still comes is kept in `partial`.
+    /// Read no more for now. What still comes is kept in `partial`.
     pub(super) paused: bool,
+    /// While it is paused: for what it was last seen to wait.
+    pub(super) waits_for: WaitsFor,
     /// Request Problem Information `[MQTT-3.1.2-29]`.
     pub(super) problem_information: bool,
     /// Index of its client.
@@ -61,6 +74,7 @@ impl Default for Connection {
             phase: Phase::Free,
             version: Version::V3_1_1,
             paused: false,
+            waits_for: WaitsFor::Credit,
             problem_information: true,
             client: u32::MAX,
             maximum_packet: u32::MAX,

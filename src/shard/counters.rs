@@ -13,10 +13,20 @@ pub struct Counters {
     pub connects_refused: u64,
     /// Connections closed because the session was taken over.
     pub taken_over: u64,
+    /// Sessions of disconnected clients that ended because their time was over.
+    pub sessions_expired: u64,
     /// PUBLISH packets taken from clients; a repeated QoS 2 packet counts once.
     pub messages_received: u64,
     /// PUBLISH packets handed to connections, repetitions not counted.
     pub messages_sent: u64,
+    /// Payloads of the messages received, in bytes.
+    pub payload_bytes_received: u64,
+    /// Payloads of the messages sent, in bytes.
+    pub payload_bytes_sent: u64,
+    /// Packets of any type taken from clients.
+    pub packets_received: u64,
+    /// Packets handed to connections that are not counted in `messages_sent`: all but PUBLISH, and repetitions of it.
+    pub other_packets_sent: u64,
     /// Publishes and wills accepted.
     pub publishes_accepted: u64,
     /// Publishes and wills refused.
@@ -31,8 +41,19 @@ pub struct Counters {
     pub violations: BTreeMap<Violation, u64>,
     /// CONNECT packets refused, by reason code.
     pub refusals: BTreeMap<ReasonCode, u64>,
-    /// Times a connection was paused for want of credit.
+    /// Times a connection was paused.
     pub pauses: u64,
+}
+
+/// Connections that are not read for now, by what each was last seen to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// Room for its publications: too many are under way between the shards.
+    pub credit: usize,
+    /// Its own client, which does not take what waits for it.
+    pub output: usize,
+    /// The homes of the filters it has subscribed to.
+    pub subscriptions: usize,
 }
 
 /// Deliveries not made.
@@ -48,4 +69,11 @@ pub struct Drops {
     pub expired: u64,
     /// Of a shared subscription, and no member was left who could take it.
     pub no_member: u64,
+}
+
+impl Drops {
+    /// Those that a limit made: all but the expired ones.
+    pub fn for_limits(&self) -> u64 {
+        self.output_full + self.backlog_full + self.too_large + self.no_member
+    }
 }

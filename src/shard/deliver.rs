@@ -14,6 +14,7 @@ use super::connection::Urgency;
 use super::encode::Encodings;
 use super::mesh::{Delivery, Work};
 use super::slots::Subscriber;
+use super::system::replace;
 
 /// So many bytes count as one more of them: what is appended waits in memory until the flush.
 const APPEND_BYTES: usize = 16 << 10;
@@ -147,26 +148,29 @@ impl Shard {
         let encoded = encodings.of(run, c.version, terms.qos, terms.retain, &terms.ids, self.now);
         let drops = &mut self.counters.drops;
         drops.expired += (run.items().len() - encoded.parts.len()) as u64;
+        let counts = u64::from(!run.system); // what the broker says of itself counts nowhere
         if connection.out.len() + encoded.bytes.len() > self.snapshot.limits.output_bytes as usize
             && connection.out.len() > 0
         {
-            drops.output_full += encoded.parts.len() as u64;
+            drops.output_full += counts * encoded.parts.len() as u64;
             return;
         }
         if encoded.longest > connection.maximum_packet as usize {
             for part in 0..encoded.parts.len() {
                 let packet = &encoded.bytes[encoded.parts[part].start..encoded.end(part)];
                 if packet.len() > connection.maximum_packet as usize {
-                    drops.too_large += 1; // [MQTT-3.1.2-25]
+                    drops.too_large += counts; // [MQTT-3.1.2-25]
                     continue;
                 }
-                self.counters.messages_sent += 1;
+                self.counters.messages_sent += counts;
+                self.counters.payload_bytes_sent += counts * encoded.parts[part].payload as u64;
                 let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
                 out.extend_from_slice(packet);
             }
             return;
         }
-        self.counters.messages_sent += encoded.parts.len() as u64;
+        self.counters.messages_sent += counts * encoded.parts.len() as u64;
+        self.counters.payload_bytes_sent += counts * encoded.payload;
         self.dirty
             .writer(conn.index, &mut connection.out, Urgency::Delivery)
             .extend_from_slice(&encoded.bytes);
@@ -182,6 +186,7 @@ impl Shard {
         let conn = c.conn;
         let version = c.version;
         let outgoing = &mut c.flow_mut().outgoing;
+        let backlog = outgoing.backlog();
         let encoded = encodings.of(run, version, terms.qos, terms.retain, &terms.ids, self.now);
         self.counters.drops.expired += (run.items().len() - encoded.parts.len()) as u64;
         let offer = |item| Offer {
@@ -205,6 +210,7 @@ impl Shard {
                 for part in &encoded.parts[..fits] {
                     let id = outgoing.send(offer(part.item));
                     out[base + part.packet_id..][..2].copy_from_slice(&id.as_u16().to_be_bytes());
+                    self.counters.payload_bytes_sent += part.payload as u64;
                 }
                 self.counters.messages_sent += fits as u64;
             }
@@ -214,6 +220,7 @@ impl Shard {
                 self.counters.drops.backlog_full += 1;
             }
         }
+        replace(&mut self.backlogs, backlog, outgoing.backlog());
         // Only a packet too large for this client is left behind with room in the window: pump drops it.
         if conn.is_some() && fits == 0 && outgoing.has_more() {
             self.pump(client);

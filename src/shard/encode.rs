@@ -17,6 +17,8 @@ pub(super) struct Part {
     pub(super) start: usize,
     /// Where its packet identifier stands, counted from the first byte of the encoding; 0 at QoS 0.
     pub(super) packet_id: usize,
+    /// Bytes of its payload.
+    pub(super) payload: usize,
 }
 
 /// A run as some subscribers get it.
@@ -27,6 +29,8 @@ pub(super) struct Encoded {
     pub(super) parts: Vec<Part>,
     /// The longest packet, in bytes.
     pub(super) longest: usize,
+    /// All payloads, in bytes.
+    pub(super) payload: u64,
 }
 
 impl Encoded {
@@ -93,7 +97,7 @@ impl Encodings {
         let version = if layout.v5 { Version::V5 } else { Version::V3_1_1 };
         encoded.bytes.clear();
         encoded.parts.clear();
-        encoded.longest = 0;
+        (encoded.longest, encoded.payload) = (0, 0);
         for (i, item) in run.items().iter().enumerate() {
             if item.expires <= now {
                 continue;
@@ -107,7 +111,9 @@ impl Encodings {
                 now,
             );
             let id = header.encode(version, run.payload(item), &mut encoded.bytes);
-            encoded.parts.push(Part { item: i as u32, start, packet_id: start + id.unwrap_or(0) });
+            let payload = run.payload_bytes(item);
+            encoded.parts.push(Part { item: i as u32, start, packet_id: start + id.unwrap_or(0), payload });
+            encoded.payload += payload as u64;
             encoded.longest = encoded.longest.max(encoded.bytes.len() - start);
         }
         at

@@ -8,6 +8,7 @@ use crate::session::{AckKind, Acknowledged, Outcome};
 use super::Shard;
 use super::connection::Urgency;
 use super::encode::{Frame, header};
+use super::system::replace;
 
 impl Shard {
     /// Sends the acknowledgements that are ready, in the order of the publishes.
@@ -27,6 +28,7 @@ impl Shard {
             };
             let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Answer);
             crate::mqtt::ack::encode_short(kind, id, reason, c.version, out);
+            self.counters.other_packets_sent += 1;
         }
     }
 
@@ -78,6 +80,7 @@ impl Shard {
         let connection = &mut self.connections[conn.index as usize];
         let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Answer);
         crate::mqtt::ack::encode_short(kind, id, reason, c.version, out);
+        self.counters.other_packets_sent += 1;
     }
 
     /// Sends what waits for this client, as far as its window and its output allow; then asks for more of a
@@ -88,6 +91,7 @@ impl Shard {
         let connection = &mut self.connections[conn.index as usize];
         let output_limit = self.snapshot.limits.output_bytes as usize;
         let drops = &mut self.counters.drops;
+        let backlog = flow.outgoing.backlog();
         while flow.outgoing.has_more() && connection.out.len() <= output_limit {
             let Some(next) = flow.outgoing.poll_send(self.now, &mut drops.expired) else { break };
             let too_large = match next {
@@ -100,6 +104,7 @@ impl Shard {
                         c.version,
                         out,
                     );
+                    self.counters.other_packets_sent += 1;
                     None
                 }
                 ToSend::Publish { offer, id, dup } => {
@@ -114,8 +119,11 @@ impl Shard {
                     if !fits {
                         out.truncate(start);
                         drops.too_large += 1; // [MQTT-3.1.2-25]
-                    } else if !dup {
+                    } else if dup {
+                        self.counters.other_packets_sent += 1;
+                    } else {
                         self.counters.messages_sent += 1;
+                        self.counters.payload_bytes_sent += offer.run.payload_bytes(item) as u64;
                     }
                     (!fits).then_some(id)
                 }
@@ -124,6 +132,7 @@ impl Shard {
                 flow.outgoing.skip(id);
             }
         }
+        replace(&mut self.backlogs, backlog, flow.outgoing.backlog());
         if !flow.replays.is_empty() {
             self.pull_replays(client);
         }
@@ -135,5 +144,6 @@ impl Shard {
         let version: Version = connection.version;
         let out = self.dirty.writer(index, &mut connection.out, Urgency::Answer);
         packet.encode(version, out);
+        self.counters.other_packets_sent += 1;
     }
 }

@@ -8,7 +8,7 @@ use crate::mqtt::{Packet, PacketId, PacketType, ReasonCode, Sender, Version, Vio
 use crate::session::ConnId;
 
 use super::Shard;
-use super::connection::Phase;
+use super::connection::{Phase, WaitsFor};
 use super::effect::{CloseCause, Effect};
 use super::publish::Pending;
 
@@ -18,8 +18,8 @@ enum Halt {
     Violation(Violation),
     /// It is closed, for a reason already given.
     Closed,
-    /// It waits: for credit, for its own subscriptions, or until its output is taken.
-    Paused,
+    /// It waits.
+    Paused(WaitsFor),
 }
 
 impl From<Violation> for Halt {
@@ -93,7 +93,10 @@ impl Shard {
         let halt = loop {
             match self.next_packet(conn, &bytes[used..], patience, &mut pending) {
                 Ok(0) => break None,
-                Ok(len) => used += len,
+                Ok(len) => {
+                    used += len;
+                    self.counters.packets_received += 1;
+                }
                 Err(halt) => break Some(halt),
             }
         };
@@ -112,7 +115,7 @@ impl Shard {
         self.pending = pending;
         match halt {
             Some(Halt::Violation(violation)) => self.violate(conn, violation),
-            Some(Halt::Paused) => self.pause(conn),
+            Some(Halt::Paused(waits_for)) => self.pause(conn, waits_for),
             Some(Halt::Closed) | None => {}
         }
         used
@@ -154,14 +157,14 @@ impl Shard {
         }
         // A client that does not take our answers is not read: it could make us hold any amount of them.
         if waiting > output as usize && patience == Patience::Waits {
-            return Err(Halt::Paused);
+            return Err(Halt::Paused(WaitsFor::Output));
         }
         let packet = &bytes[..frame.len];
         if phase == Phase::Connecting {
             self.first_packet(conn, frame, packet)?;
         } else if frame.first >> 4 == PUBLISH {
             if patience == Patience::Waits && !self.mesh.credit.is_left() {
-                return Err(Halt::Paused);
+                return Err(Halt::Paused(WaitsFor::Credit));
             }
             let publish = publish::decode(version, frame.first, &packet[frame.header_len..])?;
             self.handle_publish(client, &publish, pending)?;
@@ -176,7 +179,7 @@ impl Shard {
             // [MQTT-3.1.0-2], whatever it says: what is wrong inside a CONNECT has codes that DISCONNECT may not carry.
             return Err(Violation::SecondConnect.into());
         } else if frame.first >> 4 == SUBSCRIBE && joining >= JOINING && patience == Patience::Waits {
-            return Err(Halt::Paused);
+            return Err(Halt::Paused(WaitsFor::Subscriptions));
         } else {
             self.ship(client, pending);
             self.handle_packet(conn, client, decode(version, Sender::Client, frame, packet)?)?;
@@ -212,6 +215,7 @@ impl Shard {
             Packet::PingReq => self.answer(conn.index, &Packet::PingResp),
             Packet::Disconnect(disconnect) => {
                 self.handle_disconnect(conn, client, &disconnect)?;
+                self.counters.packets_received += 1;
                 return Err(Halt::Closed);
             }
             Packet::Auth(_) => return Err(Violation::AuthWithoutMethod.into()), // [MQTT-4.12.0-6]
@@ -247,9 +251,10 @@ impl Shard {
         Ok(())
     }
 
-    fn pause(&mut self, conn: ConnId) {
+    fn pause(&mut self, conn: ConnId, waits_for: WaitsFor) {
         let Some(c) = self.connection_mut(conn) else { return };
         c.paused = true;
+        c.waits_for = waits_for;
         self.counters.pauses += 1;
         self.paused.push_back(conn);
         self.effects.push_back(Effect::Pause(conn));
@@ -273,6 +278,7 @@ impl Shard {
                 continue;
             }
             if c.out.len() > output_limit / 2 || c.joining > 0 {
+                c.waits_for = if c.joining > 0 { WaitsFor::Subscriptions } else { WaitsFor::Output };
                 self.paused.push_back(conn);
                 continue;
             }

@@ -3,12 +3,13 @@
 use crate::mqtt::disconnect::Disconnect;
 use crate::mqtt::property::UserProperties;
 use crate::mqtt::{Packet, ReasonCode, Version, Violation};
-use crate::session::{ConnId, SessionKey};
+use crate::session::{ConnId, Outgoing, SessionKey};
 use crate::time::Time;
 
 use super::Shard;
 use super::connection::{Connection, Phase};
 use super::effect::{CloseCause, Effect, End};
+use super::system::replace;
 
 /// Who the wheel visits.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +144,7 @@ impl Shard {
 
     /// The connection of a session is gone.
     fn detach(&mut self, client: u32, fate: WillFate) {
+        self.connected -= 1;
         let c = &mut self.clients[client];
         c.conn = None;
         if let Some(flow) = &mut c.flow {
@@ -186,7 +188,10 @@ impl Shard {
             self.leave(sub);
         }
         if subscriptions.iter().any(|sub| sub.flags.shared()) {
-            self.hand_back_all(client);
+            self.take_back(client, Outgoing::take_shared);
+        }
+        if let Some(flow) = &self.clients[client].flow {
+            replace(&mut self.backlogs, flow.outgoing.backlog(), (0, 0));
         }
         self.clients.remove(client);
     }
@@ -268,6 +273,7 @@ impl Shard {
             return;
         }
         if c.ends_at <= self.now {
+            self.counters.sessions_expired += 1;
             return self.end_session(client);
         }
         if c.will_at <= self.now {

@@ -34,6 +34,7 @@ mod replay;
 mod shared;
 mod slots;
 mod subscribe;
+mod system;
 #[cfg(test)]
 mod tests;
 mod wheel;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-pub use counters::{Counters, Drops};
+pub use counters::{Counters, Drops, Paused};
 pub use effect::{CloseCause, Effect, End};
 pub use message::Message;
 pub use pace::Pace;
@@ -102,16 +103,26 @@ pub struct Opened {
 pub struct Census {
     /// Connections, from `handle_open` to `handle_end` or `handle_closed`.
     pub connections: usize,
+    /// Connections whose CONNECT was accepted.
+    pub connected: usize,
     /// Sessions, those of disconnected clients included.
     pub sessions: usize,
     /// Subscriptions.
     pub subscriptions: usize,
+    /// Those of them that are shared.
+    pub shared_subscriptions: usize,
     /// Slots, those that homes have not let go of included.
     pub slots: usize,
     /// Routes to slots of any shard.
     pub routes: usize,
-    /// Retained messages.
+    /// Retained messages, without those below `$SYS`.
     pub retained: usize,
+    /// Their bytes: topics, properties and payloads.
+    pub retained_bytes: u64,
+    /// Messages that wait in backlogs of clients.
+    pub backlog_messages: usize,
+    /// Their bytes.
+    pub backlog_bytes: usize,
     /// Replays being served to any shard.
     pub cursors: usize,
     /// Replays of this shard's clients.
@@ -124,8 +135,8 @@ pub struct Census {
     pub credit_messages: u64,
     /// Their bytes.
     pub credit_bytes: u64,
-    /// Connections not read for now: they wait for credit, their own output or their subscriptions.
-    pub paused: usize,
+    /// Connections not read for now.
+    pub paused: Paused,
     /// Bytes waiting to be sent.
     pub output_bytes: usize,
     /// Visits booked in the timer wheel.
@@ -142,8 +153,10 @@ pub struct Shard {
     snapshot: Arc<Snapshot>,
     connections: Vec<Connection>,
     open_connections: usize,
+    connected: usize,
     clients: Clients,
     subscriptions: usize,
+    shared_subscriptions: usize,
     slots: Slots,
     joins: Joins,
     replays: Replays,
@@ -153,6 +166,10 @@ pub struct Shard {
     /// Scratch of `distribute`.
     shares: Vec<Share>,
     retained: Retained<Arc<Run>>,
+    /// How many of the retained messages are the broker's own.
+    retained_system: usize,
+    /// Messages and bytes in all backlogs.
+    backlogs: (usize, usize),
     cursors: BTreeMap<(ShardId, u32), Cursor>,
     mesh: Mesh,
     work: WorkQueue,
@@ -194,8 +211,10 @@ impl Shard {
             snapshot,
             connections: Vec::new(),
             open_connections: 0,
+            connected: 0,
             clients: Clients::new(hasher.clone()),
             subscriptions: 0,
+            shared_subscriptions: 0,
             slots: Slots::new(hasher.clone()),
             joins: Joins::new(hasher.clone()),
             replays: Replays::new(hasher),
@@ -204,6 +223,8 @@ impl Shard {
             groups: Groups::new(seed),
             shares: Vec::new(),
             retained: Retained::new(),
+            retained_system: 0,
+            backlogs: (0, 0),
             cursors: BTreeMap::new(),
             mesh: Mesh::new(shards),
             work: WorkQueue::default(),
@@ -307,18 +328,23 @@ impl Shard {
     pub fn census(&self) -> Census {
         Census {
             connections: self.open_connections,
+            connected: self.connected,
             sessions: self.clients.len(),
             subscriptions: self.subscriptions,
+            shared_subscriptions: self.shared_subscriptions,
             slots: self.slots.len(),
             routes: self.table.routes() + self.groups.len(),
-            retained: self.retained.len(),
+            retained: self.retained_messages(),
+            retained_bytes: self.retained.bytes(),
+            backlog_messages: self.backlogs.0,
+            backlog_bytes: self.backlogs.1,
             cursors: self.cursors.len(),
             replays: self.replays.len(),
             joins: self.joins.len(),
             work: self.work.queue.len(),
             credit_messages: self.mesh.credit.messages,
             credit_bytes: self.mesh.credit.bytes,
-            paused: self.paused.len(),
+            paused: self.count_paused(),
             output_bytes: self.connections.iter().map(|c| c.out.len()).sum(),
             visits: self.wheel.len(),
         }

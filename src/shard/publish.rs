@@ -63,6 +63,7 @@ impl Shard {
             if let Some(reason) = self.refuse_publish(publish.topic) {
                 self.ship(client, pending);
                 self.counters.messages_received += 1;
+                self.counters.payload_bytes_received += publish.payload.len() as u64;
                 self.counters.publishes_refused += 1;
                 self.answer_ticket(client, id, kind, Outcome::Refused(reason));
                 return Ok(());
@@ -73,12 +74,14 @@ impl Shard {
             ticket = self.clients[client].flow_mut().inbound.open(id, kind);
         } else if self.refuse_publish(publish.topic).is_some() {
             self.counters.messages_received += 1;
+            self.counters.payload_bytes_received += publish.payload.len() as u64;
             self.counters.publishes_refused += 1;
             return Ok(());
         } else if !pending.run.is_empty() && !pending.run.takes(publish) {
             self.ship(client, pending);
         }
         self.counters.messages_received += 1;
+        self.counters.payload_bytes_received += publish.payload.len() as u64;
         if pending.run.is_empty() {
             pending.first_ticket = ticket;
         }
@@ -120,9 +123,14 @@ impl Shard {
     }
 
     fn publish(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
+        self.counters.publishes_accepted += run.items().len() as u64;
+        self.send_home(run, ticket);
+    }
+
+    /// Takes credit, whether there is some or not, and gives the run to its topic's home.
+    pub(super) fn send_home(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
         self.mesh.credit.messages += run.items().len() as u64;
         self.mesh.credit.bytes += run.bytes() as u64;
-        self.counters.publishes_accepted += run.items().len() as u64;
         let home = self.homes.of(run.topic().as_bytes());
         if home == self.id {
             self.route(run, ticket);

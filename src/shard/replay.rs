@@ -61,14 +61,19 @@ impl Shard {
             if !self.cursors.is_empty() {
                 self.overtake(topic);
             }
-            self.retained.clear(topic); // [MQTT-3.3.1-6, 3.3.1-7]
+            let cleared = self.retained.clear(topic); // [MQTT-3.3.1-6, 3.3.1-7]
+            self.retained_system -= usize::from(run.system && cleared.is_some());
+            return true;
+        }
+        if run.system {
+            self.retain_system(run);
             return true;
         }
         let limits = &self.snapshot.limits;
         let shards = u64::from(self.shards);
         let replaced = self.retained.value(topic).map(|old| old.bytes() as u64);
-        let full =
-            replaced.is_none() && self.retained.len() as u64 >= limits.retained_messages.div_ceil(shards);
+        let full = replaced.is_none()
+            && self.retained_messages() as u64 >= limits.retained_messages.div_ceil(shards);
         let bytes = self.retained.bytes() - replaced.unwrap_or(0) + run.bytes() as u64;
         if full || bytes > limits.retained_bytes.div_ceil(shards) {
             return false;

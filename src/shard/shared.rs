@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::ids::ShardSet;
 use crate::mqtt::QoS;
 use crate::routing::{Accept, ShardId, Slot, Target};
-use crate::session::{Ids, Limit, Offer, Run};
+use crate::session::{Ids, Limit, Offer, Outgoing, Run};
 
 use super::Shard;
 use super::connection::Urgency;
@@ -21,6 +21,7 @@ use super::encode::{Frame, header};
 use super::mesh::Work;
 use super::message::{Body, Handover};
 use super::slots::Subscriber;
+use super::system::replace;
 
 /// Of so many members the one with the least to do is taken: all of a small group, some of a large one.
 const COMPARED: u32 = 8;
@@ -173,22 +174,28 @@ impl Shard {
             let limit =
                 Limit { messages: limits.backlog_messages as usize, bytes: limits.backlog_bytes as usize };
             let offer = Offer { run: run.clone(), item, qos, retain, ids, shared: Some(slot) };
-            if !c.flow_mut().outgoing.wait(offer, limit) {
+            let outgoing = &mut c.flow_mut().outgoing;
+            let before = outgoing.backlog();
+            if !outgoing.wait(offer, limit) {
                 self.counters.drops.backlog_full += 1;
             }
+            replace(&mut self.backlogs, before, outgoing.backlog());
             return self.pump(s.client);
         }
         let conn = c.conn.expect("QoS 0 is only given to a member who is connected");
         let connection = &mut self.connections[conn.index as usize];
-        let size = run.item_bytes(&run.items()[item as usize]);
+        let publication = &run.items()[item as usize];
+        let size = run.item_bytes(publication);
+        let counts = u64::from(!run.system); // what the broker says of itself counts nowhere
         if connection.out.len() > 0 && connection.out.len() + size > limits.output_bytes as usize {
-            self.counters.drops.output_full += 1;
+            self.counters.drops.output_full += counts;
             return;
         }
         let header = header(run, item as usize, Frame { qos, retain, dup: false }, &ids, self.now);
         let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
-        header.encode(c.version, run.payload(&run.items()[item as usize]), out);
-        self.counters.messages_sent += 1;
+        header.encode(c.version, run.payload(publication), out);
+        self.counters.messages_sent += counts;
+        self.counters.payload_bytes_sent += counts * run.payload_bytes(publication) as u64;
     }
 
     /// A new member, at the last place of its slot, is connected.
@@ -228,9 +235,8 @@ impl Shard {
                 shared = true;
             }
         }
-        if shared && let Some(flow) = &mut self.clients[client].flow {
-            let offers = flow.outgoing.take_waiting_shared();
-            self.hand_back(offers);
+        if shared {
+            self.take_back(client, Outgoing::take_waiting_shared);
         }
     }
 
@@ -244,20 +250,13 @@ impl Shard {
         self.remove_subscriber(slot, position);
     }
 
-    /// One shared subscription of a client has ended.
-    pub(super) fn hand_back_one(&mut self, client: u32, slot: Slot) {
-        if let Some(flow) = &mut self.clients[client].flow {
-            let offers = flow.outgoing.take_waiting_of(slot);
-            self.hand_back(offers);
-        }
-    }
-
-    /// A session has ended, its subscriptions with it.
-    pub(super) fn hand_back_all(&mut self, client: u32) {
-        if let Some(flow) = &mut self.clients[client].flow {
-            let offers = flow.outgoing.take_shared();
-            self.hand_back(offers);
-        }
+    /// Takes from a client what it will not get by shared subscriptions, and finds others for it.
+    pub(super) fn take_back(&mut self, client: u32, take: impl FnOnce(&mut Outgoing) -> Vec<Offer>) {
+        let Some(flow) = &mut self.clients[client].flow else { return };
+        let before = flow.outgoing.backlog();
+        let offers = take(&mut flow.outgoing);
+        replace(&mut self.backlogs, before, flow.outgoing.backlog());
+        self.hand_back(offers);
     }
 
     /// Finds other members for what a client will not get: here, or by way of the topics' homes.

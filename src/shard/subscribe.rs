@@ -189,6 +189,7 @@ impl Shard {
         self.clients[client].subscriptions.insert(at, subscription);
         self.subscriptions += 1;
         if flags.shared() {
+            self.shared_subscriptions += 1;
             self.go_online(slot, position);
         }
     }
@@ -335,7 +336,7 @@ impl Shard {
                     self.close_replays(client, sub.slot);
                     self.leave(&sub);
                     if sub.flags.shared() {
-                        self.hand_back_one(client, sub.slot);
+                        self.take_back(client, |outgoing| outgoing.take_waiting_of(sub.slot));
                     }
                     ReasonCode::Success
                 }
@@ -363,6 +364,7 @@ impl Shard {
         entry.live -= 1;
         let empty = entry.live == 0;
         if sub.flags.shared() {
+            self.shared_subscriptions -= 1;
             self.leave_group(sub.slot, sub.position as usize);
         } else if self.work.half_done {
             entry.subscribers[sub.position as usize].client = Subscriber::GONE;

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const CONFIG: &str = "[limits]\noutput_stall_secs = 600\n";
 
 const UNDER_WAY: &str = "publications under way between shards";
-pub(crate) const PAUSED: &str = "connections that wait for credit";
+pub(crate) const PAUSED: &str = "connections paused: own output unread";
 pub(crate) const OUTPUT_FULL: &str = "deliveries dropped: output full";
 pub(crate) const BACKLOG_FULL: &str = "deliveries dropped: backlog full";
 

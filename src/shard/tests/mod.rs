@@ -6,6 +6,7 @@ mod court;
 mod limits_kept;
 mod resources;
 mod shared;
+mod system;
 mod violations;
 
 use std::collections::HashMap;

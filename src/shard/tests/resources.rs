@@ -170,13 +170,14 @@ fn a_flood_of_subscribe_packets_waits_for_its_own_answers() {
     b.shards[0].handle_bytes(peer.conn, &subscribe.repeat(5_000));
     assert!(b.shards[0].census().joins <= 2 * 32, "{:?}", b.shards[0].census());
     assert_eq!(b.shards[0].poll_effect(), Some(Effect::Pause(peer.conn)));
+    assert_eq!(b.shards[0].census().paused, Paused { subscriptions: 1, ..Paused::default() });
     let mut most = 0;
     while b.turn() {
         most = most.max(b.shards[0].census().joins);
     }
     assert!(most <= 2 * 32, "{most} under way");
     assert_eq!(b.received(peer).len(), 5_000, "each is answered all the same");
-    assert_eq!(b.shards[0].census().paused, 0);
+    assert_eq!(b.shards[0].census().paused, Paused::default());
     // Whoever leaves while his subscriptions are under way leaves nothing to his successor.
     b.shards[0].handle_bytes(peer.conn, &subscribe.repeat(20));
     b.cut(peer);
@@ -195,6 +196,7 @@ fn a_client_that_pings_and_never_reads_is_paused_and_then_closed() {
     let shard = &mut b.shards[0];
     shard.handle_bytes(peer.conn, &pings);
     assert_eq!(shard.poll_effect(), Some(Effect::Pause(peer.conn)));
+    assert_eq!(shard.census().paused, Paused { output: 1, ..Paused::default() });
     assert!(shard.output(peer.conn).len() <= 10_002);
     // Its socket takes nothing.
     assert_eq!(shard.next_dirty(), Some(peer.conn));
@@ -225,7 +227,7 @@ fn a_client_that_reads_slowly_gets_every_answer() {
     let peer = b.connect(Version::V3_1_1, "slow reader");
     b.raw(peer, &[0xC0, 0].repeat(5_000));
     assert_eq!(b.received(peer).len(), 5_000);
-    assert_eq!(b.shards[0].census().paused, 0);
+    assert_eq!(b.shards[0].census().paused, Paused::default());
 }
 
 /// What is appended in one turn waits in memory until its flush, so a turn counts bytes too.
