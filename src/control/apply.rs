@@ -9,13 +9,12 @@
 //! that an edit of an old text is noticed after something else was applied in between.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::compile::{Compiled, compile};
-use super::config::{Config, Draft, FRESH, Listener, Protocol};
+use super::config::{Config, Draft, FRESH, Listener};
 use super::diff::{Change, Effect, diff};
 use super::disk::{self, Disk, FileFault, OsDisk};
 use super::problem::Problems;
@@ -104,16 +103,15 @@ impl fmt::Display for NeedRestart<'_> {
 pub struct Overrides {
     /// The broker is enabled, whatever the file says.
     pub enable: bool,
-    /// Plain TCP here, in place of the configured listeners. Not empty: implies `enable`.
-    pub listen: Vec<SocketAddr>,
+    /// These, in place of the configured listeners. Not empty: implies `enable`.
+    pub listen: Vec<Listener>,
 }
 
 impl Overrides {
     fn over(&self, mut config: Config) -> Config {
         config.enabled |= self.enable || !self.listen.is_empty();
         if !self.listen.is_empty() {
-            let tcp = |address| Listener { protocol: Protocol::Tcp, address, path: None, enabled: true };
-            config.listeners = self.listen.iter().copied().map(tcp).collect();
+            config.listeners.clone_from(&self.listen);
         }
         config
     }

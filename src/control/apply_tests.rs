@@ -177,7 +177,8 @@ fn an_edit_between_prepare_and_commit_is_not_lost() {
 #[test]
 fn the_command_line_stands_over_the_file_and_stays_out_of_it() {
     let folder = Folder::new();
-    let overrides = Overrides { enable: false, listen: vec!["127.0.0.1:0".parse().unwrap()] };
+    let listener = Draft::read("[[listener]]\naddress = \"127.0.0.1:0\"").unwrap().config.listeners.remove(0);
+    let overrides = Overrides { enable: false, listen: vec![listener] };
     let mut store = Store::open(folder.file(), folder.record_file(), overrides).unwrap();
     store.write_fresh_if_absent().unwrap();
     let committed = apply(&mut store, Occasion::Start).unwrap();

@@ -8,8 +8,9 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 
 use super::apply::Overrides;
+use super::config::{Listener, Protocol};
 use super::failure::EXIT_CODES;
-use super::{commands, serve};
+use super::{commands, serve, validate};
 
 #[derive(Debug, Parser)]
 #[command(name = "tidemq", version, about, after_help = EXIT_CODES, max_term_width = 100)]
@@ -49,9 +50,11 @@ pub(super) struct Serve {
     /// Enable the broker whatever the configuration says; a fresh configuration is written as enabled
     #[arg(long)]
     enable: bool,
-    /// Plain TCP here, in place of the configured listeners; implies --enable. Port 0: any free port
-    #[arg(long, value_name = "HOST:PORT", value_parser = resolve)]
-    listen: Vec<SocketAddr>,
+    /// Listen here, in place of the configured listeners; implies --enable. HOST:PORT is plain TCP, and
+    /// ws://HOST:PORT/PATH is WebSocket, at /mqtt if no path is named. Port 0: any free port. May be given several
+    /// times
+    #[arg(long, value_name = "HOST:PORT|ws://HOST:PORT/PATH", value_parser = listener)]
+    listen: Vec<Listener>,
     /// Number of shards [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) shards: Option<u16>,
@@ -119,6 +122,20 @@ impl FromStr for CoreList {
     }
 }
 
+/// What `--listen` asks for.
+fn listener(text: &str) -> Result<Listener, String> {
+    let Some(rest) = text.strip_prefix("ws://") else {
+        return Ok(Listener { protocol: Protocol::Tcp, address: resolve(text)?, path: None, enabled: true });
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let address = resolve(host)?;
+    if !path.is_empty() && !validate::is_relative_url(path) {
+        return Err(format!("`{path}` is not a path: write ws://HOST:PORT/PATH, without spaces, `?` or `#`"));
+    }
+    let path = (!path.is_empty()).then(|| path.to_owned());
+    Ok(Listener { protocol: Protocol::WebSocket, address, path, enabled: true })
+}
+
 fn resolve(text: &str) -> Result<SocketAddr, String> {
     let mut found = text
         .to_socket_addrs()
@@ -161,10 +178,27 @@ mod tests {
         let trial =
             serve(&["--data", "d", "--listen", "127.0.0.1:0", "--listen", "[::1]:5", "--shards", "4"])
                 .unwrap();
-        assert_eq!(trial.overrides().listen, ["127.0.0.1:0".parse().unwrap(), "[::1]:5".parse().unwrap()]);
+        let listen: Vec<String> = trial.overrides().listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["tcp 127.0.0.1:0", "tcp [::1]:5"]);
         assert_eq!(trial.shards, Some(4));
         for bad in [["--shards", "0"], ["--listen", "nowhere"], ["--cores", "x"]] {
             assert!(serve(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_its_url() {
+        for (asked, meant) in [
+            ("ws://127.0.0.1:0/mqtt", "websocket 127.0.0.1:0/mqtt"),
+            ("ws://[::1]:8083", "websocket [::1]:8083/mqtt"),
+            ("ws://127.0.0.1:9/", "websocket 127.0.0.1:9/"),
+            ("ws://127.0.0.1:9/a/b", "websocket 127.0.0.1:9/a/b"),
+        ] {
+            let listen = serve(&["--listen", asked]).unwrap().overrides().listen;
+            assert_eq!(listen[0].to_string(), meant);
+        }
+        for bad in ["ws://", "ws://127.0.0.1", "ws:///mqtt", "ws://127.0.0.1:9/a b", "ws://127.0.0.1:9/?q"] {
+            assert!(serve(&["--listen", bad]).is_err(), "{bad:?}");
         }
     }
 

@@ -1,10 +1,9 @@
 //! A configuration compiled into what the shards judge by and what is to be bound. Opens nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::Config;
+use super::config::{Config, Listener};
 use crate::policy::{Generation, Snapshot};
 
 /// What a configuration comes to.
@@ -12,8 +11,8 @@ use crate::policy::{Generation, Snapshot};
 pub struct Compiled {
     /// What the shards judge by.
     pub snapshot: Arc<Snapshot>,
-    /// Where plain TCP clients connect, in the order of the file; empty if the broker is disabled.
-    pub listeners: Vec<SocketAddr>,
+    /// Where clients connect, in the order of the file; empty if the broker is disabled.
+    pub listeners: Vec<Listener>,
     /// How often `$SYS` is brought up to date; `None`: it is empty.
     pub sys_interval: Option<Duration>,
 }
@@ -26,7 +25,7 @@ pub fn compile(config: &Config, generation: Generation) -> Compiled {
         limits: config.limits.clone(),
         persistent_sessions: config.broker.persistent_sessions,
     };
-    let listeners = config.open_listeners().map(|(_, listener)| listener.address).collect();
+    let listeners = config.open_listeners().map(|(_, listener)| listener.clone()).collect();
     let secs = config.status.sys_interval_secs;
     let sys_interval = (secs > 0).then(|| Duration::from_secs(secs.into()));
     Compiled { snapshot: Arc::new(snapshot), listeners, sys_interval }
@@ -44,7 +43,8 @@ mod tests {
         config.enabled = true;
         config.limits.topic_levels = 9;
         let compiled = compile(&config, Generation(3));
-        assert_eq!(compiled.listeners, ["127.0.0.1:1883".parse().unwrap()]);
+        let written: Vec<String> = compiled.listeners.iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["tcp 127.0.0.1:1883", "websocket 127.0.0.1:8083/mqtt"]);
         assert_eq!(compiled.snapshot.generation, Generation(3));
         assert_eq!(compiled.snapshot.limits.topic_levels, 9);
         assert!(compiled.snapshot.persistent_sessions);

@@ -1,6 +1,7 @@
 //! The configuration as a value: parsed, whole, comparable. How the text becomes it; what a text must hold for
 //! that. It opens nothing and knows neither files nor the running broker.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use toml::de::DeTable;
@@ -50,7 +51,7 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Where.
     pub address: SocketAddr,
-    /// The relative URL of a WebSocket listener.
+    /// The relative URL of a WebSocket listener; `None`: [`PATH`].
     pub path: Option<String>,
     /// `false`: it is kept in the file and not bound.
     pub enabled: bool,
@@ -134,6 +135,9 @@ pub(super) const LEVELS: &[(&str, Level)] = &[
 /// Largest packet that MQTT can frame: [MQTT-1.5.5], 4 bytes of length, and the header itself.
 const PACKET_BYTES_MOST: u32 = 268_435_455;
 
+/// Where WebSocket clients of a listener without a path connect.
+pub const PATH: &str = "/mqtt";
+
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Draft {
@@ -164,6 +168,26 @@ impl Draft {
     }
 }
 
+impl Listener {
+    /// The path that WebSocket clients ask for.
+    pub fn websocket_path(&self) -> Option<&str> {
+        match self.protocol {
+            Protocol::Tcp => None,
+            Protocol::WebSocket => Some(self.path.as_deref().unwrap_or(PATH)),
+        }
+    }
+}
+
+/// `tcp 127.0.0.1:1883`, `websocket 127.0.0.1:8083/mqtt`
+impl fmt::Display for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.websocket_path() {
+            None => write!(out, "tcp {}", self.address),
+            Some(path) => write!(out, "websocket {}{path}", self.address),
+        }
+    }
+}
+
 impl Config {
     /// The listeners that are to be bound: those that are enabled, if the broker is.
     pub fn open_listeners(&self) -> impl Iterator<Item = (usize, &Listener)> {
@@ -190,7 +214,7 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
     let enabled = root.boolean("enabled", false);
     let mut listeners = Vec::new();
     for section in root.sections("listener") {
-        listeners.extend(read_listener(section, enabled, problems));
+        listeners.extend(read_listener(section, problems));
     }
     let admin = read_admin(root.section("admin"), problems);
     let broker = read_broker(root.section("broker"), problems);
@@ -206,11 +230,7 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
 }
 
 /// `None`: it has a problem without which there is no listener, and that was reported.
-fn read_listener(
-    mut section: Section<'_>,
-    broker_enabled: bool,
-    problems: &mut Vec<Problem>,
-) -> Option<Listener> {
+fn read_listener(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Option<Listener> {
     let protocol = section.choice("protocol", PROTOCOLS, Protocol::Tcp);
     let enabled = section.boolean("enabled", true);
     let before = section.problems();
@@ -219,7 +239,7 @@ fn read_listener(
         section.report("address", "is missing".into(), "write IP:PORT, such as \"127.0.0.1:1883\"".into());
     }
     let path = section.string("path").map(str::to_owned);
-    validate::listener(&mut section, protocol, path.as_deref(), enabled && broker_enabled);
+    validate::listener(&mut section, protocol, path.as_deref());
     problems.extend(section.finish());
     Some(Listener { protocol, address: address?, path, enabled })
 }

@@ -21,7 +21,7 @@ fn the_fresh_configuration_is_disabled_and_reachable_from_this_machine_alone() {
     assert_eq!(config.listeners[1].protocol, Protocol::WebSocket);
     assert_eq!(config.listeners[1].address, "127.0.0.1:8083".parse().unwrap());
     assert_eq!(config.listeners[1].path.as_deref(), Some("/mqtt"));
-    assert!(!config.listeners[1].enabled);
+    assert!(config.listeners[1].enabled);
     assert_eq!(config.admin.address, "127.0.0.1:9883".parse().unwrap());
     assert!(config.broker.persistent_sessions);
     assert_eq!(config.limits, Limits::default());
@@ -117,12 +117,14 @@ fn syntax_errors_come_with_their_lines() {
 }
 
 #[test]
-fn a_websocket_listener_may_be_written_down_but_not_enabled_yet() {
-    let listener = "[[listener]]\nprotocol = \"websocket\"\naddress = \"127.0.0.1:8083\"\npath = \"/mqtt\"\n";
-    let enabled = problems(&format!("enabled = true\n{listener}"));
-    assert_eq!(enabled[0].path, "listener[0].enabled");
-    assert!(enabled[0].what.contains("not available yet"));
-    assert!(Draft::read(&format!("{listener}enabled = false\n")).is_ok());
+fn a_websocket_listener_without_a_path_has_the_usual_one() {
+    let listener = "enabled = true\n[[listener]]\nprotocol = \"websocket\"\naddress = \"127.0.0.1:8083\"\n";
+    let path = |more: &str| {
+        let config = Draft::read(&format!("{listener}{more}")).unwrap().config;
+        config.listeners[0].websocket_path().map(str::to_owned)
+    };
+    assert_eq!(path("").as_deref(), Some("/mqtt"));
+    assert_eq!(path("path = \"/a/b\"\n").as_deref(), Some("/a/b"));
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::compile::Compiled;
+use super::config::Listener;
 use super::failure::{Exit, Failure};
 use super::report;
 use super::sys_tree::Tree;
-use crate::net::{BindError, Bound, listener};
+use crate::net::{BindError, Bound, Transport, listener};
 use crate::node::{Node, NodeConfig, StartError};
 
 /// How the broker is laid out over the machine.
@@ -19,12 +20,12 @@ pub(super) struct Layout {
 }
 
 /// A listener in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Open {
     /// What the node calls it. It stays the same for as long as the socket is bound, whatever Apply changes around it.
     number: u16,
     /// What the configuration says.
-    asked: SocketAddr,
+    asked: Listener,
     /// With the port that the system chose.
     address: SocketAddr,
 }
@@ -33,6 +34,8 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Moves {
     kept: Vec<Open>,
+    /// Those of `kept` where clients speak differently from now on.
+    changed: Vec<(u16, Transport)>,
     new: Vec<(Open, Bound)>,
     gone: Vec<Open>,
 }
@@ -79,9 +82,9 @@ impl Running {
         Ok(running)
     }
 
-    /// Where it really listens.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.open.iter().map(|open| open.address).collect()
+    /// What it listens to, with the ports that the system chose.
+    pub(super) fn listeners(&self) -> Vec<Listener> {
+        self.open.iter().map(|open| Listener { address: open.address, ..open.asked.clone() }).collect()
     }
 
     /// Binds what `compiled` adds; what it leaves alone keeps its sockets. Nobody can connect to the new ones yet.
@@ -94,6 +97,9 @@ impl Running {
         let took = self.node.install(compiled.snapshot.clone());
         tracing::debug!("every shard holds generation {} after {took:?}", compiled.snapshot.generation.0);
         self.open = moves.kept;
+        for (number, transport) in moves.changed {
+            self.node.change_transport(number, &transport);
+        }
         for (open, bound) in moves.new {
             self.open.push(open);
             self.node.listen(bound);
@@ -143,26 +149,44 @@ impl Running {
     }
 }
 
-/// What has to be done so that `wanted` is open. A port of 0 asks for any: the one it got before is kept.
-fn moves(open: &[Open], wanted: &[SocketAddr], shards: u16) -> Result<Moves, BindError> {
+/// What has to be done so that `wanted` is open. An address stays bound whatever its clients speak. A port of 0 asks
+/// for any: the one it got before is kept, for the same protocol.
+fn moves(open: &[Open], wanted: &[Listener], shards: u16) -> Result<Moves, BindError> {
     let mut gone = open.to_vec();
     let mut kept = Vec::new();
+    let mut changed = Vec::new();
     let mut missing = Vec::new();
     for asked in wanted {
-        match gone.iter().position(|open| open.asked == *asked) {
-            Some(index) => kept.push(gone.remove(index)),
-            None => missing.push(*asked),
+        let fits = |open: &Open| {
+            open.asked.address == asked.address
+                && (asked.address.port() != 0 || open.asked.protocol == asked.protocol)
+        };
+        let same = gone.iter().position(|open| open.asked == *asked);
+        let Some(index) = same.or_else(|| gone.iter().position(fits)) else {
+            missing.push(asked.clone());
+            continue;
+        };
+        let before = gone.remove(index);
+        if transport(&before.asked) != transport(asked) {
+            changed.push((before.number, transport(asked)));
         }
+        kept.push(Open { asked: asked.clone(), ..before });
     }
     // Numbers in use now stay taken: the old listeners are open until the new ones are.
     let mut free = (0..).filter(|number| !open.iter().any(|open| open.number == *number));
     let mut new = Vec::new();
     for asked in missing {
         let number = free.next().expect("there are fewer listeners than numbers");
-        let bound = listener::bind(number, asked, shards)?;
+        let mut bound = listener::bind(number, asked.address, shards)?;
+        bound.transport = transport(&asked);
         new.push((Open { number, asked, address: bound.address }, bound));
     }
-    Ok(Moves { kept, new, gone })
+    Ok(Moves { kept, changed, new, gone })
+}
+
+/// How clients speak at a listener.
+fn transport(listener: &Listener) -> Transport {
+    listener.websocket_path().map_or(Transport::Tcp, |path| Transport::WebSocket(path.into()))
 }
 
 impl From<BindError> for Failure {
@@ -180,16 +204,25 @@ impl From<StartError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::config::Protocol;
 
-    fn any() -> SocketAddr {
-        "127.0.0.1:0".parse().unwrap()
+    fn tcp(address: &str) -> Listener {
+        Listener { protocol: Protocol::Tcp, address: address.parse().unwrap(), path: None, enabled: true }
+    }
+
+    fn any() -> Listener {
+        tcp("127.0.0.1:0")
+    }
+
+    fn websocket(path: &str) -> Listener {
+        Listener { protocol: Protocol::WebSocket, path: Some(path.to_owned()), ..any() }
     }
 
     /// Opens what `wanted` says after `open`, and answers what is open then.
-    fn after(open: &[Open], wanted: &[SocketAddr]) -> (Vec<Open>, Moves) {
+    fn after(open: &[Open], wanted: &[Listener]) -> (Vec<Open>, Moves) {
         let moves = moves(open, wanted, 1).unwrap();
-        let new = moves.new.iter().map(|(open, _)| *open);
-        (moves.kept.iter().copied().chain(new).collect(), moves)
+        let new = moves.new.iter().map(|(open, _)| open.clone());
+        (moves.kept.iter().cloned().chain(new).collect(), moves)
     }
 
     #[test]
@@ -208,10 +241,28 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_whose_path_or_protocol_changes_keeps_its_socket() {
+        let (first, bound) = after(&[], &[any(), websocket("/mqtt")]);
+        assert_eq!(bound.new[1].1.transport, Transport::WebSocket("/mqtt".into()));
+
+        let (second, moves) = after(&first, &[websocket("/other"), any()]);
+        assert_eq!(moves.changed, [(1, Transport::WebSocket("/other".into()))]);
+        assert!(moves.new.is_empty() && moves.gone.is_empty());
+        assert_eq!(second[0].address, first[1].address);
+
+        // A port that is named is the same whatever is spoken there.
+        let named = |listener: Listener| Listener { address: first[0].address, ..listener };
+        let open = [Open { asked: named(any()), ..first[0].clone() }];
+        let (_, moves) = after(&open, &[named(websocket("/mqtt"))]);
+        assert_eq!(moves.changed, [(0, Transport::WebSocket("/mqtt".into()))]);
+        assert!(moves.new.is_empty() && moves.gone.is_empty());
+    }
+
+    #[test]
     fn a_port_that_is_taken_is_told_before_anything_is_touched() {
         let (open, bound) = after(&[], &[any()]);
-        let taken = open[0].address;
-        assert!(matches!(moves(&[], &[any(), taken], 1), Err(BindError::InUse { .. })));
+        let taken = tcp(&open[0].address.to_string());
+        assert!(matches!(moves(&[], &[any(), taken.clone()], 1), Err(BindError::InUse { .. })));
         drop(bound);
         moves(&[], &[taken], 1).unwrap();
     }

@@ -239,11 +239,11 @@ impl Control {
             say("disabled: nobody can connect");
             return;
         };
-        let addresses = running.addresses();
-        for address in &addresses {
-            say(&format!("listening on tcp {address}"));
+        let listeners = running.listeners();
+        for listener in &listeners {
+            say(&format!("listening on {listener}"));
         }
-        if addresses.iter().all(|address| address.ip().is_loopback()) {
+        if listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
             let file = self.store.file().display();
             say("only this machine can connect: to let others in, set `address` of a [[listener]] to");
             say(&format!(

@@ -5,8 +5,8 @@ use super::config::{Config, Protocol};
 use super::problem::Problem;
 use super::read::Section;
 
-/// Judges one listener. `in_force`: it would be bound.
-pub(super) fn listener(section: &mut Section<'_>, protocol: Protocol, path: Option<&str>, in_force: bool) {
+/// Judges one listener.
+pub(super) fn listener(section: &mut Section<'_>, protocol: Protocol, path: Option<&str>) {
     match (protocol, path) {
         (Protocol::Tcp, Some(_)) => {
             let what = "only a websocket listener has a path".to_owned();
@@ -17,10 +17,6 @@ pub(super) fn listener(section: &mut Section<'_>, protocol: Protocol, path: Opti
             section.report("path", what, "begin it with `/`, without spaces, `?` or `#`".into());
         }
         (Protocol::Tcp, None) | (Protocol::WebSocket, _) => {}
-    }
-    if protocol == Protocol::WebSocket && in_force {
-        let what = "a websocket listener is not available yet".to_owned();
-        section.report("enabled", what, "write `enabled = false`; `tcp` listeners work".into());
     }
 }
 
@@ -66,6 +62,7 @@ pub(super) fn whole(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-fn is_relative_url(path: &str) -> bool {
+/// Can a client ask for this path?
+pub(super) fn is_relative_url(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
 }

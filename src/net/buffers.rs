@@ -69,6 +69,15 @@ impl Pool {
         }
     }
 
+    /// What the kernel wrote, to be worked on in place.
+    pub(super) fn bytes_mut(&mut self, filled: &mut Filled) -> &mut [u8] {
+        // SAFETY: as in `bytes`; and `filled` is the only one of its id, borrowed as long as what is returned.
+        unsafe {
+            let start = self.data.as_ptr().add(usize::from(filled.id) * BUFFER_BYTES);
+            std::slice::from_raw_parts_mut(start, (filled.len as usize).min(BUFFER_BYTES))
+        }
+    }
+
     /// Queues the buffer for the kernel. It sees it after `publish`.
     pub(super) fn give_back(&mut self, filled: Filled) {
         let position = usize::from(self.tail & (BUFFERS - 1));

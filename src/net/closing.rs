@@ -11,6 +11,7 @@ use socket2::SockRef;
 use super::connections::Connections;
 use super::driver::Net;
 use super::slots::Phase;
+use super::websocket::code_for;
 use crate::session::ConnId;
 use crate::shard::{Effect, End};
 
@@ -26,6 +27,9 @@ impl Net {
                         && slot.phase == Phase::Open
                     {
                         slot.phase = Phase::Closing;
+                        if let Some(ws) = &mut slot.ws {
+                            ws.code = code_for(cause);
+                        }
                         self.counters.closed.count(cause);
                         self.closing.push(conn);
                     }
@@ -43,6 +47,7 @@ impl Net {
         match slot.phase {
             Phase::Lobby => {
                 self.counters.closed.before_connect += 1;
+                self.count_if_half_shaken(conn);
                 self.release(conn);
             }
             Phase::Open => {
@@ -54,14 +59,22 @@ impl Net {
                 self.release(conn);
             }
             Phase::Lingering => self.release(conn),
-            Phase::Closing | Phase::Free => {}
+            Phase::Closing | Phase::Leaving | Phase::Free => {}
         }
     }
 
     /// The last flush of `conn` was made.
     pub(super) fn finish<C: Connections>(&mut self, conn: ConnId, owner: &mut C) {
-        let Some(slot) = self.slots.current_mut(conn) else { return };
+        if self.slots.current(conn).is_none() {
+            return;
+        }
         owner.handle_closed(conn);
+        self.shut_our_side(conn);
+    }
+
+    /// Nothing more will be sent: the peer is given time to read it and to close.
+    pub(super) fn shut_our_side(&mut self, conn: ConnId) {
+        let Some(slot) = self.slots.current_mut(conn) else { return };
         let ended = slot.ended || SockRef::from(&slot.fd()).shutdown(Shutdown::Write).is_err();
         if ended {
             return self.release(conn);

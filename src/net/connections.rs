@@ -8,6 +8,7 @@ use crate::shard::{Effect, End, Opened, Shard};
 #[allow(missing_docs, reason = "each is described at Shard")]
 pub trait Connections {
     fn handle_open(&mut self, conn: ConnId, opened: Opened);
+    fn keep_headroom(&mut self, conn: ConnId, bytes: u8);
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8]);
     fn handle_end(&mut self, conn: ConnId, end: End);
     fn handle_closed(&mut self, conn: ConnId);
@@ -16,11 +17,16 @@ pub trait Connections {
     fn poll_effect(&mut self) -> Option<Effect>;
     fn next_dirty(&mut self) -> Option<ConnId>;
     fn output(&self, conn: ConnId) -> &[u8];
+    fn prepend(&mut self, conn: ConnId, header: &[u8]);
 }
 
 impl Connections for Shard {
     fn handle_open(&mut self, conn: ConnId, opened: Opened) {
         Shard::handle_open(self, conn, opened);
+    }
+
+    fn keep_headroom(&mut self, conn: ConnId, bytes: u8) {
+        Shard::keep_headroom(self, conn, bytes);
     }
 
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -53,5 +59,9 @@ impl Connections for Shard {
 
     fn output(&self, conn: ConnId) -> &[u8] {
         Shard::output(self, conn)
+    }
+
+    fn prepend(&mut self, conn: ConnId, header: &[u8]) {
+        Shard::prepend(self, conn, header);
     }
 }

@@ -1,5 +1,6 @@
 //! What a shard's sockets count.
 
+use super::ws::Refused;
 use crate::shard::CloseCause;
 
 /// Why connections left, each counted once.
@@ -14,6 +15,8 @@ pub struct Closed {
     pub before_connect: u64,
     /// No CONNECT in time.
     pub connect_timeout: u64,
+    /// The peer broke the rules of WebSocket.
+    pub framing: u64,
     pub disconnected: u64,
     pub violation: u64,
     pub taken_over: u64,
@@ -35,6 +38,41 @@ impl Closed {
     }
 }
 
+/// WebSocket handshakes that failed, each counted once, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// No handshake, or a broken one.
+    pub malformed: u64,
+    /// Its headers were too long.
+    pub too_large: u64,
+    /// Not the listener's path.
+    pub path: u64,
+    /// Another version of WebSocket, or none.
+    pub version: u64,
+    /// None of MQTT's sub-protocols.
+    pub sub_protocol: u64,
+    /// It was begun, and not complete in time or before the peer left.
+    pub incomplete: u64,
+}
+
+impl Handshakes {
+    pub(super) fn count(&mut self, refused: Refused) {
+        *match refused {
+            Refused::Malformed => &mut self.malformed,
+            Refused::TooLarge => &mut self.too_large,
+            Refused::Path => &mut self.path,
+            Refused::Version => &mut self.version,
+            Refused::SubProtocol => &mut self.sub_protocol,
+        } += 1;
+    }
+
+    /// All of them: each is a connection request that was rejected.
+    pub fn sum(&self) -> u64 {
+        let Handshakes { malformed, too_large, path, version, sub_protocol, incomplete } = self;
+        malformed + too_large + path + version + sub_protocol + incomplete
+    }
+}
+
 /// Counted since the start of the shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -48,6 +86,8 @@ pub struct Counters {
     pub handed_over: u64,
     /// Connections taken from the shard that accepted them.
     pub adopted: u64,
+    /// WebSocket handshakes that failed.
+    pub handshakes: Handshakes,
     /// Why connections left.
     pub closed: Closed,
     /// Closed connections that were cut because their peer did not close in time, or too many were waiting for that.

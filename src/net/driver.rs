@@ -16,11 +16,13 @@ use super::connections::Connections;
 use super::counters::Counters;
 use super::flush::Flushing;
 use super::linger::Linger;
+use super::listener::Transport;
 use super::lobby::{Envelope, Lobby, Place};
 use super::ring::{Completion, Kind, Ring, RingError, Token, Watched};
 use super::seats::Seats;
 use super::slots::{Phase, Slots, token};
 use super::socket::Event;
+use super::ws::Link;
 use crate::policy::Limits;
 use crate::routing::ShardId;
 use crate::session::ConnId;
@@ -44,10 +46,11 @@ pub struct NetConfig {
 
 /// A listening socket of this shard.
 #[derive(Debug)]
-struct Listening {
-    listener: u16,
+pub(super) struct Listening {
+    pub(super) listener: u16,
+    pub(super) transport: Transport,
     /// `None`: it was closed.
-    socket: Option<OwnedFd>,
+    pub(super) socket: Option<OwnedFd>,
 }
 
 /// The sockets of one shard. Made and used on the shard's own thread.
@@ -59,12 +62,16 @@ pub struct Net {
     pub(super) seats: Arc<Seats>,
     doorbell: Arc<Event>,
     /// By the index in the tokens of accepts; positions are not used again.
-    listening: Vec<Listening>,
+    pub(super) listening: Vec<Listening>,
     accept_retry: Option<Time>,
     /// Receives that ended for want of buffers.
     pub(super) rearm: Vec<ConnId>,
     /// Their last flush is due.
     pub(super) closing: Vec<ConnId>,
+    /// WebSockets that have something of their own to say.
+    pub(super) own: Vec<ConnId>,
+    /// WebSockets in `Phase::Leaving`.
+    pub(super) leaving: Vec<ConnId>,
     pub(super) batch: Vec<Flushing>,
     /// Sockets to close once what is queued was submitted: another shard may be given the same number.
     pub(super) shut: Vec<OwnedFd>,
@@ -88,6 +95,8 @@ impl Net {
             accept_retry: None,
             rearm: Vec::new(),
             closing: Vec::new(),
+            own: Vec::new(),
+            leaving: Vec::new(),
             batch: Vec::new(),
             shut: Vec::new(),
             envelopes: Vec::new(),
@@ -100,9 +109,16 @@ impl Net {
     }
 
     /// Accepts on a bound and listening socket. `listener` is its index in the snapshot.
-    pub fn listen(&mut self, listener: u16, socket: OwnedFd) {
-        self.listening.push(Listening { listener, socket: Some(socket) });
+    pub fn listen(&mut self, listener: u16, transport: Transport, socket: OwnedFd) {
+        self.listening.push(Listening { listener, transport, socket: Some(socket) });
         self.arm_accept(self.listening.len() - 1);
+    }
+
+    /// Clients who connect to `listener` from now on speak like this. Its connections stay.
+    pub fn change_transport(&mut self, listener: u16, transport: &Transport) {
+        for listening in self.listening.iter_mut().filter(|l| l.listener == listener) {
+            listening.transport = transport.clone();
+        }
     }
 
     /// Stops accepting for `listener`. Its connections stay.
@@ -166,6 +182,7 @@ impl Net {
         while let Some(conn) = self.lobby.expired(self.now) {
             if self.slots.current(conn).is_some_and(|slot| slot.phase == Phase::Lobby) {
                 self.counters.closed.connect_timeout += 1;
+                self.count_if_half_shaken(conn);
                 self.release(conn);
                 expired += 1;
             }
@@ -221,6 +238,10 @@ impl Net {
         self.counters.accepted += 1;
         let deadline = self.lobby.deadline_from(self.now);
         let conn = self.slots.enter(socket, self.listening[index].listener, deadline);
+        if self.listening[index].transport != Transport::Tcp {
+            let link = Box::new(Link::new(self.lobby.message_bytes()));
+            self.slots.current_mut(conn).expect("just entered").ws = Some(link);
+        }
         self.lobby.enter(conn, deadline);
         self.arm_receive(conn);
     }
@@ -235,7 +256,11 @@ impl Net {
         let Some(conn) = self.slots.tenant(token) else { return };
         let slot = self.slots.current_mut(conn).expect("it has a tenant");
         slot.blocked = false;
-        if slot.phase == Phase::Open {
+        let open = slot.phase == Phase::Open;
+        if slot.ws.is_some() && (open || slot.phase == Phase::Lobby) {
+            self.queue_own(conn);
+        }
+        if open {
             owner.handle_writable(conn);
         }
     }
@@ -266,7 +291,7 @@ impl Net {
 
     /// Is there anything to do without sleeping?
     pub fn is_ready(&mut self) -> bool {
-        !self.closing.is_empty() || self.ring.is_ready()
+        !self.closing.is_empty() || !self.own.is_empty() || !self.leaving.is_empty() || self.ring.is_ready()
     }
 
     /// Step 6: waits until something arrives or the doorbell rings, no longer than `limit`.

@@ -1,8 +1,12 @@
 //! Output: every dirty connection once, in one submit.
 
+use std::os::fd::BorrowedFd;
+
 use super::connections::Connections;
 use super::driver::Net;
-use super::slots::Phase;
+use super::ring::Ring;
+use super::slots::{Phase, Slot};
+use super::ws::Link;
 use crate::session::ConnId;
 use crate::shard::{End, FLUSHES_PER_TURN};
 
@@ -12,34 +16,54 @@ const SEND_BYTES: usize = 1 << 30;
 /// A send of the current batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flushing {
-    conn: ConnId,
-    offered: u32,
+    pub(super) conn: ConnId,
+    pub(super) offered: u32,
+    /// More waits than is offered.
+    pub(super) more: bool,
     /// Bytes taken, or a negative error.
-    result: i32,
+    pub(super) result: i32,
+}
+
+impl Flushing {
+    pub(super) fn new(conn: ConnId, offered: usize, waiting: usize) -> Flushing {
+        Flushing { conn, offered: offered as u32, more: waiting > offered, result: offered as i32 }
+    }
+
+    /// Bytes that the socket took; the error, if it was not merely full.
+    pub(super) fn taken(&self) -> Result<usize, i32> {
+        match self.result {
+            taken if taken >= 0 => Ok(taken as usize),
+            full if -full == libc::EAGAIN => Ok(0),
+            error => Err(-error),
+        }
+    }
 }
 
 impl Net {
     /// Step 5: the last flush of those that close, then up to [`FLUSHES_PER_TURN`] dirty connections. Answers how many
     /// connections it touched.
     pub fn flush<C: Connections>(&mut self, owner: &mut C) -> usize {
+        let own = self.flush_own(owner);
         let mut closing = std::mem::take(&mut self.closing);
         let mut batch = std::mem::take(&mut self.batch);
         for &conn in &closing {
-            if self.slots.current(conn).is_some_and(|slot| !slot.ended) {
-                batch.extend(flushing(conn, owner));
+            if let Some(slot) = self.slots.current_mut(conn).filter(|slot| !slot.ended) {
+                batch.extend(flushing(slot, conn, owner));
             }
         }
         for _ in 0..FLUSHES_PER_TURN {
             let Some(conn) = owner.next_dirty() else { break };
-            if self.slots.current(conn).is_some_and(|slot| slot.phase == Phase::Open && !slot.blocked) {
-                batch.extend(flushing(conn, owner));
+            let slot = self.slots.current_mut(conn);
+            if let Some(slot) = slot.filter(|slot| slot.phase == Phase::Open && !slot.blocked) {
+                batch.extend(flushing(slot, conn, owner));
             }
         }
         if !batch.is_empty() {
             self.send(&mut batch, owner);
         }
-        let touched = batch.len() + closing.len();
+        let touched = own + batch.len() + closing.len();
         batch.clear();
+        self.say_goodbye(&closing, &mut batch, owner);
         self.batch = batch;
         for conn in closing.drain(..) {
             self.finish(conn, owner);
@@ -52,20 +76,14 @@ impl Net {
         touched
     }
 
-    fn send<C: Connections>(&mut self, batch: &mut [Flushing], owner: &mut C) {
+    pub(super) fn send<C: Connections>(&mut self, batch: &mut [Flushing], owner: &mut C) {
         let slots = &self.slots;
         let shared = &*owner;
-        self.ring.send(batch.iter().map(|flushing| {
+        transmit(&mut self.ring, batch, |flushing| {
             let slot = slots.current(flushing.conn).expect("looked up in this flush");
             (slot.fd(), &shared.output(flushing.conn)[..flushing.offered as usize])
-        }));
+        });
         self.counters.sends += batch.len() as u64;
-        // Nothing may be appended to these buffers before the failed sends are known.
-        let mut failures = self.ring.take_failures();
-        for (position, result) in failures.drain(..) {
-            batch[position as usize].result = result;
-        }
-        self.ring.reuse(failures);
         for flushing in batch {
             self.settle(*flushing, owner);
         }
@@ -73,25 +91,58 @@ impl Net {
 
     /// What became of one send.
     fn settle<C: Connections>(&mut self, flushing: Flushing, owner: &mut C) {
-        let Flushing { conn, offered, result } = flushing;
+        let conn = flushing.conn;
         // An end that was met earlier in this batch can have closed it.
-        let Some(slot) = self.slots.current(conn) else { return };
+        let Some(slot) = self.slots.current_mut(conn) else { return };
         let phase = slot.phase;
-        if result < 0 && -result != libc::EAGAIN {
-            return self.handle_end(conn, End::Failed(-result), owner);
+        let taken = match flushing.taken() {
+            Ok(taken) => taken,
+            Err(error) => return self.handle_end(conn, End::Failed(error), owner),
+        };
+        if let Some(ws) = &mut slot.ws {
+            ws.framing.sent(taken);
+            if ws.framing.has_own() && !ws.framing.is_mid_frame() {
+                self.queue_own(conn);
+            }
         }
-        let taken = usize::try_from(result).unwrap_or(0);
         self.counters.bytes_sent += taken as u64;
         owner.handle_sent(conn, taken);
-        let whole = taken == offered as usize && taken < SEND_BYTES;
+        let whole = taken == flushing.offered as usize && !flushing.more;
         if !whole && phase == Phase::Open {
             self.await_room(conn);
         }
     }
 }
 
-/// A send of everything that waits for `conn`, if anything does.
-fn flushing<C: Connections>(conn: ConnId, owner: &C) -> Option<Flushing> {
-    let offered = owner.output(conn).len().min(SEND_BYTES);
-    (offered > 0).then_some(Flushing { conn, offered: offered as u32, result: offered as i32 })
+/// Sends all of a batch at once and takes note of the results. Nothing may be appended to what is sent before.
+pub(super) fn transmit<'a>(
+    ring: &mut Ring,
+    batch: &mut [Flushing],
+    what: impl Fn(&Flushing) -> (BorrowedFd<'a>, &'a [u8]),
+) {
+    ring.send(batch.iter().map(what));
+    let mut failures = ring.take_failures();
+    for (position, result) in failures.drain(..) {
+        batch[position as usize].result = result;
+    }
+    ring.reuse(failures);
+}
+
+/// A send of what waits for `conn`, if anything does.
+pub(super) fn flushing<C: Connections>(slot: &mut Slot, conn: ConnId, owner: &mut C) -> Option<Flushing> {
+    let waiting = owner.output(conn).len();
+    let flushing = match &mut slot.ws {
+        None => Flushing::new(conn, waiting.min(SEND_BYTES), waiting),
+        Some(ws) => offer(ws, conn, waiting.min(SEND_BYTES), owner),
+    };
+    (flushing.offered > 0).then_some(flushing)
+}
+
+/// The rest of a frame that was announced; else all that waits, in a frame of its own.
+fn offer<C: Connections>(ws: &mut Link, conn: ConnId, waiting: usize, owner: &mut C) -> Flushing {
+    if ws.framing.is_mid_own() {
+        return Flushing::new(conn, 0, waiting);
+    }
+    let offered = ws.framing.offer(waiting, |header| owner.prepend(conn, header));
+    Flushing::new(conn, offered, owner.output(conn).len())
 }

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
@@ -22,6 +23,15 @@ const KEEP_ALIVE_PROBES: u32 = 4;
 /// is far above the time after which the shard closes a peer that merely does not read.
 const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How clients speak MQTT at a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// On the bare connection.
+    Tcp,
+    /// In WebSocket frames, for who asks for this path.
+    WebSocket(Arc<str>),
+}
+
 /// A listener's sockets, bound and listening, one for each shard: the kernel spreads the connections.
 #[derive(Debug)]
 pub struct Bound {
@@ -29,6 +39,8 @@ pub struct Bound {
     pub listener: u16,
     /// The address, with the port that was chosen if 0 was asked for.
     pub address: SocketAddr,
+    /// How clients speak there.
+    pub transport: Transport,
     /// As many as there are shards.
     pub sockets: Vec<OwnedFd>,
 }
@@ -73,11 +85,12 @@ fn by_whom(holder: Option<&Holder>) -> String {
     holder.map_or_else(String::new, |holder| format!(" by {holder}"))
 }
 
-/// Binds `address` for `shards` shards and listens. An IPv6 wildcard takes IPv4 too.
+/// Binds `address` for `shards` shards and listens. An IPv6 wildcard takes IPv4 too. Clients speak bare MQTT there,
+/// unless what is returned is changed.
 pub fn bind(listener: u16, address: SocketAddr, shards: u16) -> Result<Bound, BindError> {
     let sockets = bind_all(address, shards);
     let (address, sockets) = sockets.map_err(|source| explain(address, source))?;
-    Ok(Bound { listener, address, sockets })
+    Ok(Bound { listener, address, transport: Transport::Tcp, sockets })
 }
 
 fn bind_all(mut address: SocketAddr, shards: u16) -> io::Result<(SocketAddr, Vec<OwnedFd>)> {

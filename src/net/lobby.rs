@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::ws::Link;
 use crate::mqtt::connect::{ClientIdPeek, peek_client_id};
 use crate::policy::Limits;
 use crate::routing::ShardId;
@@ -40,6 +41,8 @@ pub struct Envelope {
     pub listener: u16,
     /// CONNECT must have been complete by then.
     pub deadline: Time,
+    /// The WebSocket on it; what it has to say itself may not all be sent.
+    pub ws: Option<Box<Link>>,
 }
 
 /// What the first bytes of a connection say.
@@ -53,12 +56,16 @@ pub(super) enum Heard {
     Elsewhere(ShardId, Vec<u8>),
 }
 
+/// How many of the largest packets a WebSocket message may hold, all its fragments together.
+const PACKETS_PER_MESSAGE: u64 = 16;
+
 /// The connections before their CONNECT.
 #[derive(Debug)]
 pub(super) struct Lobby {
     place: Place,
     connect_bytes: usize,
     timeout: Duration,
+    message_bytes: u64,
     /// The beginnings of CONNECTs that came in pieces, by index.
     partial: HashMap<u32, Vec<u8>>,
     /// In the order of accept. May name connections that have left.
@@ -71,6 +78,7 @@ impl Lobby {
             place,
             connect_bytes: 0,
             timeout: Duration::ZERO,
+            message_bytes: 0,
             partial: HashMap::new(),
             deadlines: VecDeque::new(),
         };
@@ -82,11 +90,18 @@ impl Lobby {
     pub(super) fn install(&mut self, limits: &Limits) {
         self.connect_bytes = limits.connect_packet_bytes as usize;
         self.timeout = Duration::from_secs(u64::from(limits.connect_timeout_secs));
+        let packet = limits.packet_bytes.max(limits.connect_packet_bytes);
+        self.message_bytes = PACKETS_PER_MESSAGE * u64::from(packet);
     }
 
     /// When a connection accepted now must have said CONNECT.
     pub(super) fn deadline_from(&self, now: Time) -> Time {
         now + self.timeout
+    }
+
+    /// Largest WebSocket message of a connection accepted now.
+    pub(super) fn message_bytes(&self) -> u64 {
+        self.message_bytes
     }
 
     pub(super) fn enter(&mut self, conn: ConnId, deadline: Time) {

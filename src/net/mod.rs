@@ -20,14 +20,16 @@ mod ring;
 mod seats;
 mod slots;
 pub mod socket;
+mod websocket;
+pub mod ws;
 
 #[cfg(test)]
 mod tests;
 
 pub use connections::Connections;
-pub use counters::{Closed, Counters};
+pub use counters::{Closed, Counters, Handshakes};
 pub use driver::{Net, NetConfig};
-pub use listener::{BindError, Bound};
+pub use listener::{BindError, Bound, Transport};
 pub use lobby::{Envelope, Place};
 pub use ring::RingError;
 pub use ring::probe as probe_ring;

@@ -8,9 +8,11 @@ use socket2::SockRef;
 use super::buffers::Filled;
 use super::connections::Connections;
 use super::driver::Net;
-use super::lobby::{Envelope, Heard};
+use super::lobby::{Envelope, Heard, Lobby};
 use super::ring::{Completion, Kind};
-use super::slots::{Phase, Receiving, token};
+use super::slots::{Phase, Receiving, Slot, token};
+use super::ws::HEADROOM;
+use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::shard::{End, Opened};
 
@@ -23,9 +25,9 @@ impl Net {
         {
             self.slots.current_mut(conn).expect("it has a tenant").receiving = Receiving::Idle;
         }
-        if let Some(filled) = filled {
+        if let Some(mut filled) = filled {
             if let Some(conn) = conn.filter(|_| result > 0) {
-                self.handle_bytes(conn, &filled, owner);
+                self.handle_bytes(conn, &mut filled, owner);
             }
             self.ring.pool.give_back(filled);
         }
@@ -44,55 +46,68 @@ impl Net {
         }
     }
 
-    fn handle_bytes<C: Connections>(&mut self, conn: ConnId, filled: &Filled, owner: &mut C) {
+    fn handle_bytes<C: Connections>(&mut self, conn: ConnId, filled: &mut Filled, owner: &mut C) {
         self.counters.receives += 1;
-        let slot = self.slots.current(conn).expect("it has a tenant");
+        let slot = self.slots.current_mut(conn).expect("it has a tenant");
+        if slot.ws.is_some() {
+            return self.handle_frames(conn, filled, owner);
+        }
         let bytes = self.ring.pool.bytes(filled);
         self.counters.bytes_received += bytes.len() as u64;
         match slot.phase {
             Phase::Open => owner.handle_bytes(conn, bytes),
-            Phase::Lobby => match self.lobby.hear(conn, bytes) {
-                Heard::Wait => {}
-                Heard::Here(joined) => match peer(slot.fd()) {
-                    Some(peer) => {
-                        let opened = Opened { peer, listener: slot.listener, deadline: slot.deadline };
-                        owner.handle_open(conn, opened);
-                        owner.handle_bytes(conn, joined.as_deref().unwrap_or(bytes));
-                        self.slots.current_mut(conn).expect("it has a tenant").phase = Phase::Open;
-                    }
-                    None => self.depart_unseen(conn),
-                },
-                Heard::Elsewhere(home, unread) => self.hand_over(conn, home, unread),
-            },
+            Phase::Lobby => {
+                let passage = pass(&mut self.lobby, slot, conn, bytes, owner);
+                self.follow(conn, passage);
+            }
             // What comes after the end is thrown away.
-            Phase::Closing | Phase::Lingering | Phase::Free => {}
+            Phase::Closing | Phase::Leaving | Phase::Lingering | Phase::Free => {}
+        }
+    }
+
+    /// Does what the lobby has found about `conn`.
+    pub(super) fn follow(&mut self, conn: ConnId, passage: Passage) {
+        match passage {
+            Passage::Stays => {}
+            Passage::Moves(home, unread) => self.hand_over(conn, home, unread),
+            Passage::Gone => self.depart_unseen(conn),
         }
     }
 
     /// The single receive has ended, so nothing is armed on the socket and it may go.
-    fn hand_over(&mut self, conn: ConnId, home: crate::routing::ShardId, unread: Vec<u8>) {
-        let slot = self.slots.current(conn).expect("it has a tenant");
+    fn hand_over(&mut self, conn: ConnId, home: ShardId, unread: Vec<u8>) {
+        let slot = self.slots.current_mut(conn).expect("it has a tenant");
         let (listener, deadline) = (slot.listener, slot.deadline);
         let Some(peer) = peer(slot.fd()) else { return self.depart_unseen(conn) };
+        if slot.blocked {
+            // Something that WebSocket says itself waits for room: the home will wait for it.
+            self.ring.cancel(token(Kind::Writable, conn));
+        }
+        let ws = slot.ws.take();
         let socket = self.slots.leave(conn).expect("a slot that is not free has a socket");
         self.counters.handed_over += 1;
-        self.envelopes.push((home, Envelope { socket, unread, peer, listener, deadline }));
+        self.envelopes.push((home, Envelope { socket, unread, peer, listener, deadline, ws }));
     }
 
     /// The peer is gone before anybody knew it.
-    fn depart_unseen(&mut self, conn: ConnId) {
+    pub(super) fn depart_unseen(&mut self, conn: ConnId) {
         self.counters.closed.before_connect += 1;
         self.release(conn);
     }
 
     /// Takes a connection that another shard accepted.
     pub fn adopt<C: Connections>(&mut self, envelope: Envelope, owner: &mut C) {
-        let Envelope { socket, unread, peer, listener, deadline } = envelope;
+        let Envelope { socket, unread, peer, listener, deadline, ws } = envelope;
         self.counters.adopted += 1;
         let conn = self.slots.enter(socket, listener, deadline);
-        self.slots.current_mut(conn).expect("just entered").phase = Phase::Open;
-        owner.handle_open(conn, Opened { peer, listener, deadline });
+        let slot = self.slots.current_mut(conn).expect("just entered");
+        slot.ws = ws;
+        open(slot, conn, peer, owner);
         owner.handle_bytes(conn, &unread);
+        if let Some(ws) = self.slots.current_mut(conn).and_then(|slot| slot.ws.as_mut()) {
+            ws.queued = false;
+            self.go_on(conn, owner);
+        }
         self.arm_receive(conn);
     }
 
@@ -134,6 +149,45 @@ impl Net {
         let Some(slot) = self.slots.current_mut(conn) else { return };
         slot.wanted = true;
         self.arm_receive(conn);
+    }
+}
+
+/// What the lobby has found about a connection.
+pub(super) enum Passage {
+    /// It is not known yet where it lives, or it lives here and is open now.
+    Stays,
+    /// It lives at another shard; all its bytes.
+    Moves(ShardId, Vec<u8>),
+    /// The peer is not there any more.
+    Gone,
+}
+
+/// Takes bytes of MQTT from a connection in the lobby, and opens it if they show that its client lives here.
+pub(super) fn pass<C: Connections>(
+    lobby: &mut Lobby,
+    slot: &mut Slot,
+    conn: ConnId,
+    bytes: &[u8],
+    owner: &mut C,
+) -> Passage {
+    match lobby.hear(conn, bytes) {
+        Heard::Wait => Passage::Stays,
+        Heard::Here(joined) => {
+            let Some(peer) = peer(slot.fd()) else { return Passage::Gone };
+            open(slot, conn, peer, owner);
+            owner.handle_bytes(conn, joined.as_deref().unwrap_or(bytes));
+            Passage::Stays
+        }
+        Heard::Elsewhere(home, unread) => Passage::Moves(home, unread),
+    }
+}
+
+/// The connection is the owner's from now on.
+fn open<C: Connections>(slot: &mut Slot, conn: ConnId, peer: SocketAddr, owner: &mut C) {
+    slot.phase = Phase::Open;
+    owner.handle_open(conn, Opened { peer, listener: slot.listener, deadline: slot.deadline });
+    if slot.ws.is_some() {
+        owner.keep_headroom(conn, HEADROOM as u8);
     }
 }
 

@@ -5,6 +5,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::ring::{GENERATION_MASK, Kind, Token};
+use super::ws::Link;
 use crate::session::ConnId;
 use crate::time::Time;
 
@@ -19,6 +20,8 @@ pub(super) enum Phase {
     Open,
     /// The owner wants it closed; its last flush is due.
     Closing,
+    /// The owner does not know it, or no longer; what WebSocket says last is due.
+    Leaving,
     /// Our side is shut; what still comes is thrown away until the peer shuts its own.
     Lingering,
 }
@@ -50,6 +53,8 @@ pub(super) struct Slot {
     pub(super) blocked: bool,
     /// The peer's end has been seen.
     pub(super) ended: bool,
+    /// `None`: MQTT lies bare on the socket.
+    pub(super) ws: Option<Box<Link>>,
 }
 
 impl Slot {
@@ -85,6 +90,7 @@ impl Slots {
                 wanted: true,
                 blocked: false,
                 ended: false,
+                ws: None,
             });
             u32::try_from(self.slots.len() - 1).expect("there are fewer descriptors than that")
         });
@@ -100,6 +106,7 @@ impl Slots {
             wanted: true,
             blocked: false,
             ended: false,
+            ws: None,
         };
         ConnId { index, generation }
     }
@@ -110,6 +117,7 @@ impl Slots {
         slot.phase = Phase::Free;
         slot.generation = slot.generation.wrapping_add(1) & GENERATION_MASK;
         let socket = slot.socket.take();
+        slot.ws = None;
         self.free.push(conn.index);
         socket
     }

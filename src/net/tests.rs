@@ -337,7 +337,7 @@ fn a_listener_that_is_removed_refuses_and_its_connections_stay() {
     bench.until(|b| b.toy.input(conn).ends_with(b"still here"));
     // And its port can be bound again.
     let again = bind(1, bench.address, 1).expect("free");
-    bench.net.listen(1, again.sockets.into_iter().next().expect("one"));
+    bench.net.listen(1, again.transport, again.sockets.into_iter().next().expect("one"));
     let (_client, next) = bench.client("back");
     assert_eq!(bench.toy.opened[&next].listener, 1);
 }

@@ -99,8 +99,12 @@ impl Driver {
                     shard.install(snapshot);
                     done.confirm();
                 }
-                Order::Listen(listener, socket, done) => {
-                    net.listen(listener, socket);
+                Order::Listen(listener, transport, socket, done) => {
+                    net.listen(listener, transport, socket);
+                    done.confirm();
+                }
+                Order::Transport(listener, transport, done) => {
+                    net.change_transport(listener, &transport);
                     done.confirm();
                 }
                 Order::Unlisten(listener, done) => {

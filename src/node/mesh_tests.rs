@@ -25,6 +25,7 @@ struct Nobody;
 
 impl Connections for Nobody {
     fn handle_open(&mut self, _: ConnId, _: Opened) {}
+    fn keep_headroom(&mut self, _: ConnId, _: u8) {}
     fn handle_bytes(&mut self, _: ConnId, _: &[u8]) {}
     fn handle_end(&mut self, _: ConnId, _: End) {}
     fn handle_closed(&mut self, _: ConnId) {}
@@ -39,6 +40,7 @@ impl Connections for Nobody {
     fn output(&self, _: ConnId) -> &[u8] {
         &[]
     }
+    fn prepend(&mut self, _: ConnId, _: &[u8]) {}
 }
 
 /// A small generator: the test is the same each time as far as threads allow.

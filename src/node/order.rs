@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::report::Report;
+use crate::net::Transport;
 use crate::policy::Snapshot;
 
 /// What the control thread asks of a shard.
@@ -14,7 +15,9 @@ pub(super) enum Order {
     /// Judge by this from now on.
     Install(Arc<Snapshot>, Reply<()>),
     /// Accept on this socket, for the listener of that index.
-    Listen(u16, OwnedFd, Reply<()>),
+    Listen(u16, Transport, OwnedFd, Reply<()>),
+    /// New clients of the listener of that index speak like this.
+    Transport(u16, Transport, Reply<()>),
     /// Accept no more for the listener of that index.
     Unlisten(u16, Reply<()>),
     /// Publish these below `$SYS`: topics whose home the shard is, and payloads.

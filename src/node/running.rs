@@ -15,7 +15,7 @@ use super::order::{Order, Reply};
 use super::probe::{ProbeError, explain, probe};
 use super::report::Report;
 use super::{entropy, executor};
-use crate::net::{Bound, RingError, Seats};
+use crate::net::{Bound, RingError, Seats, Transport};
 use crate::policy::{Limits, Snapshot};
 use crate::routing::{Homes, ShardId};
 use crate::shard::{Message, ShardConfig};
@@ -149,12 +149,17 @@ impl Node {
 
     /// Accepts on a new listener. It must be bound for as many shards as there are.
     pub fn listen(&self, bound: Bound) {
-        let Bound { listener, sockets, .. } = bound;
+        let Bound { listener, transport, sockets, .. } = bound;
         let mut sockets = sockets.into_iter();
         self.ask(|_, reply| {
             let socket = sockets.next().expect("a listener has a socket for each shard");
-            Order::Listen(listener, socket, reply)
+            Order::Listen(listener, transport.clone(), socket, reply)
         });
+    }
+
+    /// Changes how new clients of a listener speak. Its connections stay.
+    pub fn change_transport(&self, listener: u16, transport: &Transport) {
+        self.ask(|_, reply| Order::Transport(listener, transport.clone(), reply));
     }
 
     /// Stops accepting for a listener. Its connections stay.

@@ -100,6 +100,8 @@ pub(super) struct Outbound {
     blocked: Option<Time>,
     /// In the queue of answers, of deliveries: bits.
     queued: u8,
+    /// Bytes kept free in front of what waits, for the driver's own header.
+    headroom: u8,
 }
 
 const ANSWERS: u8 = 1;
@@ -122,6 +124,18 @@ impl Outbound {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buf[self.head..]
+    }
+
+    /// Keeps so many bytes free in front of what waits, from the next output on.
+    pub(super) fn keep_headroom(&mut self, bytes: u8) {
+        self.headroom = bytes;
+    }
+
+    /// Puts `header` into the room in front of what waits.
+    pub(super) fn prepend(&mut self, header: &[u8]) {
+        let start = self.head - header.len();
+        self.buf[start..self.head].copy_from_slice(header);
+        self.head = start;
     }
 
     pub(super) fn blocked(&self) -> Option<Time> {
@@ -148,11 +162,15 @@ impl Dirty {
         out: &'a mut Outbound,
         urgency: Urgency,
     ) -> &'a mut Vec<u8> {
-        if out.buf.capacity() == 0
-            && let Some(buffer) = self.pool.pop()
-        {
-            self.pool_bytes -= buffer.capacity();
-            out.buf = buffer;
+        if out.buf.capacity() == 0 {
+            if let Some(buffer) = self.pool.pop() {
+                self.pool_bytes -= buffer.capacity();
+                out.buf = buffer;
+            }
+            if out.headroom > 0 {
+                out.head = usize::from(out.headroom);
+                out.buf.resize(out.head, 0);
+            }
         }
         if out.blocked.is_none() {
             self.queue(index, out, urgency);
@@ -204,9 +222,11 @@ impl Dirty {
             if bytes > 0 || out.blocked.is_none() {
                 out.blocked = Some(now);
             }
-            if out.head > out.buf.len() / 2 {
-                out.buf.drain(..out.head);
-                out.head = 0;
+            // What was sent is room for the next header.
+            let gone = out.head.saturating_sub(usize::from(out.headroom));
+            if gone > out.buf.len() / 2 {
+                out.buf.drain(..gone);
+                out.head -= gone;
             }
             return false;
         }
@@ -226,6 +246,7 @@ impl Dirty {
     /// The connection is gone.
     pub(super) fn discard(&mut self, out: &mut Outbound) {
         out.head = 0;
+        out.headroom = 0;
         out.blocked = None;
         self.give_back(&mut out.buf);
     }

@@ -297,6 +297,24 @@ impl Shard {
         }
     }
 
+    /// From its next output on `conn` has `bytes` bytes free in front of what waits for it, for `prepend`. To be said
+    /// right after `handle_open`.
+    pub fn keep_headroom(&mut self, conn: ConnId, bytes: u8) {
+        if let Some(c) = self.connection_mut(conn) {
+            c.out.keep_headroom(bytes);
+        }
+    }
+
+    /// Puts `header` in front of the output: it is sent with it and counts as a part of it. At most once until all that
+    /// was there has been sent, and no longer than the headroom.
+    pub fn prepend(&mut self, conn: ConnId, header: &[u8]) {
+        if let Some(c) = self.connections.get_mut(conn.index as usize)
+            && c.generation == conn.generation
+        {
+            c.out.prepend(header);
+        }
+    }
+
     /// The kernel took the first `bytes` of the output.
     pub fn handle_sent(&mut self, conn: ConnId, bytes: usize) {
         let Some(c) = self.connections.get_mut(conn.index as usize) else { return };

@@ -37,6 +37,8 @@ pub(super) struct Toy {
     input: HashMap<ConnId, Vec<u8>>,
     output: HashMap<ConnId, Vec<u8>>,
     dirty: VecDeque<ConnId>,
+    /// Bytes kept free in front of the output.
+    headroom: HashMap<ConnId, usize>,
 }
 
 impl Toy {
@@ -84,6 +86,11 @@ impl Connections for Toy {
         self.order.push(conn);
     }
 
+    fn keep_headroom(&mut self, conn: ConnId, bytes: u8) {
+        assert!(self.output_len(conn) == 0, "too late");
+        self.headroom.insert(conn, usize::from(bytes));
+    }
+
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
         assert!(self.opened.contains_key(&conn), "bytes for a stranger");
         let input = self.input.entry(conn).or_default();
@@ -123,6 +130,11 @@ impl Connections for Toy {
     fn output(&self, conn: ConnId) -> &[u8] {
         self.output.get(&conn).map_or(&[], Vec::as_slice)
     }
+
+    fn prepend(&mut self, conn: ConnId, header: &[u8]) {
+        assert!(header.len() <= self.headroom[&conn], "no room");
+        self.output.get_mut(&conn).expect("it has output").splice(..0, header.iter().copied());
+    }
 }
 
 /// A net with a listener and a toy.
@@ -151,7 +163,7 @@ impl Bench {
         };
         let mut net = Net::new(config).expect("a ring");
         let bound = bind(0, SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("bound");
-        net.listen(0, bound.sockets.into_iter().next().expect("one"));
+        net.listen(0, bound.transport, bound.sockets.into_iter().next().expect("one"));
         let now = Time::from_secs(100);
         Bench { net, toy: Toy::default(), address: bound.address, seats, doorbell, now }
     }
