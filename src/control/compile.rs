@@ -24,6 +24,7 @@ pub fn compile(config: &Config, generation: Generation) -> Compiled {
         generation,
         limits: config.limits.clone(),
         persistent_sessions: config.broker.persistent_sessions,
+        response_information: config.broker.response_information.clone(),
     };
     let listeners = config.open_listeners().map(|(_, listener)| listener.clone()).collect();
     let secs = config.status.sys_interval_secs;

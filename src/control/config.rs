@@ -80,6 +80,8 @@ pub struct Broker {
     pub persistent_sessions: bool,
     /// Where they lie.
     pub storage: Storage,
+    /// With what the Response Information of a 5.0 client begins; empty: none is given.
+    pub response_information: String,
 }
 
 /// Where sessions and messages lie.
@@ -256,8 +258,10 @@ fn read_broker(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Broker 
     if storage == Storage::Disk {
         section.report("storage", "`disk` is not available yet".into(), "write \"memory\"".into());
     }
+    let response_information = section.string("response_information").unwrap_or_default().to_owned();
+    validate::response_information(&mut section, &response_information);
     problems.extend(section.finish());
-    Broker { persistent_sessions, storage }
+    Broker { persistent_sessions, storage, response_information }
 }
 
 fn read_limits(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Limits {
@@ -278,6 +282,9 @@ fn read_limits(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Limits {
         inflight_messages: s.number("inflight_messages", d.inflight_messages, 1..=u16::MAX),
         // [MQTT-3.2.2.3.3]: a Receive Maximum of 0 is a protocol error.
         receive_maximum: s.number("receive_maximum", d.receive_maximum, 1..=u16::MAX),
+        topic_aliases_in: s.number("topic_aliases_in", d.topic_aliases_in, 0..=u16::MAX),
+        // Each delivery looks through them.
+        topic_aliases_out: s.number("topic_aliases_out", d.topic_aliases_out, 0..=1_024),
         backlog_messages: s.number("backlog_messages", d.backlog_messages, 0..=u32::MAX),
         backlog_bytes: s.size("backlog_bytes", d.backlog_bytes, 0..=u32::MAX),
         output_bytes: s.size("output_bytes", d.output_bytes, 1_024..=u32::MAX),

@@ -84,7 +84,9 @@ pub fn fields(config: &Config) -> Vec<Field> {
         });
     }
     list!(out, "admin.", admin => Admin { address: Restart });
-    list!(out, "broker.", broker => Broker { persistent_sessions: Live, storage: Restart });
+    list!(out, "broker.", broker => Broker {
+        persistent_sessions: Live, storage: Restart, response_information: NewConnections,
+    });
     limit_fields(limits, &mut out);
     list!(out, "status.", status => Status { sys_interval_secs: Live });
     list!(out, "log.", log => Log { level: Live });
@@ -102,6 +104,8 @@ fn limit_fields(limits: &Limits, out: &mut Vec<Field>) {
         filters_per_packet: Live,
         inflight_messages: NewConnections,
         receive_maximum: NewConnections,
+        topic_aliases_in: NewConnections,
+        topic_aliases_out: NewConnections,
         backlog_messages: Live,
         backlog_bytes: Live,
         output_bytes: Live,
@@ -154,6 +158,12 @@ written_plainly!(bool, u16, u32, u64);
 impl Written for std::net::SocketAddr {
     fn written(&self) -> String {
         format!("\"{self}\"")
+    }
+}
+
+impl Written for String {
+    fn written(&self) -> String {
+        format!("{self:?}")
     }
 }
 

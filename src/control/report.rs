@@ -83,6 +83,7 @@ fn totals(reports: &[Report]) -> Vec<(String, u64)> {
         ("closed: refused", sum(|r| r.net.closed.refused)),
         ("closed: violation", sum(|r| r.net.closed.violation)),
         ("closed: output stalled", sum(|r| r.net.closed.stalled)),
+        ("closed: by the operator", sum(|r| r.net.closed.expelled)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

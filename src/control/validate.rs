@@ -5,6 +5,9 @@ use super::config::{Config, Protocol};
 use super::problem::Problem;
 use super::read::Section;
 
+/// Longest beginning of a Response Information.
+const RESPONSE_INFORMATION_BYTES: usize = 256;
+
 /// Judges one listener.
 pub(super) fn listener(section: &mut Section<'_>, protocol: Protocol, path: Option<&str>) {
     match (protocol, path) {
@@ -59,6 +62,17 @@ pub(super) fn whole(config: &Config, problems: &mut Vec<Problem>) {
                 remedy: "raise it, or lower limits.packet_bytes".into(),
             });
         }
+    }
+}
+
+/// Response Information stands in front of a client identifier, and both together in a CONNACK.
+pub(super) fn response_information(section: &mut Section<'_>, prefix: &str) {
+    if prefix.len() > RESPONSE_INFORMATION_BYTES || prefix.contains(['+', '#', '\0']) {
+        section.report(
+            "response_information",
+            format!("`{prefix}` cannot begin a topic name of at most {RESPONSE_INFORMATION_BYTES} bytes"),
+            "write the beginning of a topic name without wildcards, such as \"replies/\"".into(),
+        );
     }
 }
 

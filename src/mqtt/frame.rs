@@ -32,6 +32,11 @@ impl Frame {
     }
 }
 
+/// Bytes of a packet with so many after its fixed header.
+pub fn packet_len(remaining: usize) -> usize {
+    1 + super::writer::varint_len(remaining) + remaining
+}
+
 /// The frame at the head of `bytes`: `None` while its header is not all there. The packet itself may still be
 /// incomplete (`frame.len > bytes.len()`); a packet announced as longer than `maximum` bytes is refused at once,
 /// and so is a remaining length of more than four bytes or of more bytes than it needs `[MQTT-1.5.5-1]`.

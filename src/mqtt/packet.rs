@@ -10,6 +10,7 @@ use super::connack::ConnAck;
 use super::connect::Connect;
 use super::disconnect::Disconnect;
 use super::frame::Frame;
+use super::property::UserProperties;
 use super::publish::{self, Publish};
 use super::reader::Reader;
 use super::subscribe::Subscribe;
@@ -269,6 +270,48 @@ impl Packet<'_> {
             Packet::PingResp => out.extend(PINGRESP),
             Packet::Disconnect(disconnect) => disconnect.encode(version, out),
             Packet::Auth(auth) => auth.encode(version, out),
+        }
+    }
+
+    /// The packet with a reason string, if it is one that may have one.
+    #[must_use]
+    pub fn explained<'b>(&'b self, text: &'b str) -> Packet<'b> {
+        let mut packet: Packet<'b> = self.clone();
+        match &mut packet {
+            Packet::ConnAck(connack) => connack.properties.reason_string = Some(text),
+            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                ack.reason_string = Some(text);
+            }
+            Packet::SubAck(suback) => suback.reason_string = Some(text),
+            Packet::UnsubAck(unsuback) => unsuback.reason_string = Some(text),
+            Packet::Disconnect(disconnect) => disconnect.reason_string = Some(text),
+            Packet::Auth(auth) => auth.reason_string = Some(text),
+            Packet::Connect(_)
+            | Packet::Publish(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::PingReq
+            | Packet::PingResp => {}
+        }
+        packet
+    }
+
+    /// The packet's user properties; none where there are none. Those of a CONNECT's will are the will's.
+    pub fn user(&self) -> UserProperties<'_> {
+        match self {
+            Packet::Connect(connect) => connect.properties.user,
+            Packet::ConnAck(connack) => connack.properties.user,
+            Packet::Publish(publish) => publish.properties.user(),
+            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                ack.user
+            }
+            Packet::Subscribe(subscribe) => subscribe.user,
+            Packet::SubAck(suback) => suback.user,
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.user,
+            Packet::UnsubAck(unsuback) => unsuback.user,
+            Packet::PingReq | Packet::PingResp => UserProperties::default(),
+            Packet::Disconnect(disconnect) => disconnect.user,
+            Packet::Auth(auth) => auth.user,
         }
     }
 

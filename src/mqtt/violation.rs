@@ -123,6 +123,8 @@ violations! {
         "A topic has more bytes or levels than the limit.";
     TooManyUserProperties, "too_many_user_properties", QuotaExceeded,
         "A packet has more user properties than the limit.";
+    AnswerTooLarge, "answer_too_large", PacketTooLarge,
+        "The answer would be larger than the Maximum Packet Size that the client set.";
     ReceiveMaximum, "receive_maximum", ReceiveMaximumExceeded,
         "More messages are unacknowledged than the receive maximum allows.";
     SubscriptionIdFromClient, "subscription_id_from_client", ProtocolError,

@@ -22,6 +22,7 @@ pub struct Closed {
     pub taken_over: u64,
     pub refused: u64,
     pub stalled: u64,
+    pub expelled: u64,
     pub stopping: u64,
 }
 
@@ -33,6 +34,7 @@ impl Closed {
             CloseCause::TakenOver => &mut self.taken_over,
             CloseCause::Refused(_) => &mut self.refused,
             CloseCause::Stalled => &mut self.stalled,
+            CloseCause::Expelled => &mut self.expelled,
             CloseCause::Stopping => &mut self.stopping,
         } += 1;
     }

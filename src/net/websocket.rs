@@ -224,7 +224,9 @@ pub(super) fn code_for(cause: CloseCause) -> Code {
     match cause {
         CloseCause::Disconnected | CloseCause::DisconnectedWithWill => Code::Normal,
         CloseCause::Violation(_) => Code::Protocol,
-        CloseCause::TakenOver | CloseCause::Refused(_) | CloseCause::Stalled => Code::Policy,
+        CloseCause::TakenOver | CloseCause::Refused(_) | CloseCause::Stalled | CloseCause::Expelled => {
+            Code::Policy
+        }
         CloseCause::Stopping => Code::GoingAway,
     }
 }

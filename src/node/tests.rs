@@ -22,7 +22,12 @@ const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
 const PATIENT: Duration = Duration::from_secs(20);
 
 fn snapshot(generation: u64, limits: Limits) -> Arc<Snapshot> {
-    Arc::new(Snapshot { generation: Generation(generation), limits, persistent_sessions: true })
+    Arc::new(Snapshot {
+        generation: Generation(generation),
+        limits,
+        persistent_sessions: true,
+        ..Snapshot::default()
+    })
 }
 
 fn node(shards: u16, limits: Limits) -> (Node, SocketAddr) {

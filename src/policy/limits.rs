@@ -23,6 +23,12 @@ pub struct Limits {
     pub inflight_messages: u16,
     /// Our Receive Maximum: unacknowledged QoS 1 and 2 publishes from a client.
     pub receive_maximum: u16,
+    /// Our Topic Alias Maximum: topics that a client may introduce on a connection, each as long as a topic may be.
+    /// 0 = none.
+    pub topic_aliases_in: u16,
+    /// Most topics for which we introduce an alias on a connection, if its client takes that many. The first ones
+    /// delivered get them. 0 = none.
+    pub topic_aliases_out: u16,
     /// Most messages that wait for one client, online or offline.
     pub backlog_messages: u32,
     /// Most bytes that wait for one client, online or offline.
@@ -79,6 +85,8 @@ impl Default for Limits {
             filters_per_packet: 100,
             inflight_messages: 1_024,
             receive_maximum: 1_024,
+            topic_aliases_in: 32,
+            topic_aliases_out: 32,
             backlog_messages: 10_000,
             backlog_bytes: 16 << 20,
             output_bytes: 4 << 20,

@@ -15,4 +15,6 @@ pub struct Snapshot {
     pub limits: Limits,
     /// `false`: every session ends with its connection.
     pub persistent_sessions: bool,
+    /// With what the Response Information of every client begins, its client identifier follows; empty: none is given.
+    pub response_information: String,
 }

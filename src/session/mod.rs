@@ -7,7 +7,7 @@ pub mod outgoing;
 pub mod publication;
 pub mod will;
 
-pub use inbound::{AckKind, Inbound, Outcome};
+pub use inbound::{AckKind, Inbound, Outcome, ReadyAck, Release};
 pub use outgoing::{Acknowledged, Ids, Limit, Offer, Outgoing, ToSend};
 pub use publication::{Item, Run, RunBuilder};
 pub use will::Will;

@@ -6,12 +6,24 @@ use crate::mqtt::{Packet, ReasonCode, Version};
 use crate::session::{ConnId, Will};
 use crate::time::Time;
 
-use super::connection::Phase;
+use super::connection::{Phase, Urgency};
 use super::effect::CloseCause;
+use super::explain::Refusal;
 use super::{Shard, client_hash};
 
 /// Client identifiers that we assign begin so.
 const ASSIGNED_PREFIX: &str = "tidemq-";
+/// A Maximum Packet Size with room for every CONNACK: two strings and a few numbers.
+const SURELY_FITS: usize = 256 << 10;
+
+/// What holds for a connection, of what its CONNECT asks.
+struct Agreed {
+    keep_alive_secs: u16,
+    expiry_secs: u32,
+    /// The client identifier is ours.
+    assigned: bool,
+    response_information: Option<String>,
+}
 
 impl Shard {
     /// A connection's first packet. The connection is either accepted, with its CONNACK, or refused and closed.
@@ -19,15 +31,17 @@ impl Shard {
         let connection = &mut self.connections[conn.index as usize];
         connection.version = connect.version;
         connection.problem_information = connect.properties.request_problem_information.unwrap_or(true);
-        if let Some(reason) = self.refuse_connect(connect) {
-            return self.refuse(conn, reason);
+        connection.maximum_packet =
+            connect.properties.maximum_packet_size.map_or(u32::MAX, std::num::NonZeroU32::get);
+        if let Some(refusal) = self.refuse_connect(connect) {
+            return self.refuse(conn, refusal);
         }
         let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let agreed = self.agree(connect, client_id, assigned.is_some());
         // Before anything that is there under this identifier is touched: a refused CONNECT changes nothing.
-        let sessions = self.snapshot.limits.sessions.div_ceil(u64::from(self.shards));
-        if self.clients.len() as u64 >= sessions && self.clients.find(client_id).is_none() {
-            return self.refuse(conn, ReasonCode::QuotaExceeded);
+        if let Some(refusal) = self.refuse_session(conn, client_id, connect, &agreed) {
+            return self.refuse(conn, refusal);
         }
         let (client, session_present) = match self.take_session(client_id, connect) {
             Some(resumed) => (resumed, true),
@@ -36,9 +50,14 @@ impl Shard {
                 (self.clients.insert(client_id, publisher), false)
             }
         };
-        self.attach(conn, client, connect);
+        self.attach(conn, client, connect, &agreed);
         self.counters.connects_accepted += 1;
-        self.send_connack(conn, client, connect, session_present, assigned.as_deref());
+        let (reason, properties) = (ReasonCode::Success, self.connack(connect, client_id, &agreed));
+        let packet = Packet::ConnAck(ConnAck { session_present, reason, properties });
+        let connection = &mut self.connections[conn.index as usize];
+        let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Answer);
+        packet.encode(connect.version, out);
+        self.counters.other_packets_sent += 1;
         let window = usize::from(self.clients[client].window);
         if let Some(flow) = &mut self.clients[client].flow {
             flow.outgoing.connect(window);
@@ -47,49 +66,87 @@ impl Shard {
     }
 
     /// What speaks against a CONNECT before its session is looked at.
-    fn refuse_connect(&self, connect: &Connect<'_>) -> Option<ReasonCode> {
+    fn refuse_connect(&self, connect: &Connect<'_>) -> Option<Refusal> {
+        use ReasonCode as R;
         let limits = &self.snapshot.limits;
-        let v5 = connect.version == Version::V5;
-        if connect.client_id.is_empty() && !v5 && !connect.clean_start {
-            return Some(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8] of 3.1.1
+        let refusal = |reason, why| Some(Refusal::new(reason, why));
+        if connect.client_id.is_empty() && connect.version != Version::V5 && !connect.clean_start {
+            let why = "A client without an identifier must ask for a clean session."; // [MQTT-3.1.3-8] of 3.1.1
+            return refusal(R::ClientIdentifierNotValid, why);
         }
+        // 3.1 allows 1 to 23 characters; here it has the freedoms of 3.1.1.
         if connect.client_id.len() > usize::from(limits.client_id_bytes) {
-            return Some(ReasonCode::ClientIdentifierNotValid);
+            return refusal(
+                R::ClientIdentifierNotValid,
+                "The client identifier is longer than the server allows.",
+            );
         }
-        if connect.properties.authentication_method.is_some() {
-            return Some(ReasonCode::BadAuthenticationMethod); // [MQTT-4.12.0-1]: none is supported
+        if let Some(refused) = refuse_authentication(connect) {
+            return Some(refused);
         }
+        let too_many = "The packet has more user properties than the server allows.";
         if !limits.allow_user(connect.properties.user) {
-            return Some(ReasonCode::QuotaExceeded);
+            return refusal(R::QuotaExceeded, too_many);
         }
         if let Some(will) = &connect.will {
             // It will be a PUBLISH and must not carry what a PUBLISH may not.
             if !limits.allow_user(will.properties.user()) {
-                return Some(ReasonCode::QuotaExceeded);
+                return refusal(R::QuotaExceeded, too_many);
             }
             if !limits.allow_topic(will.topic) {
-                return Some(ReasonCode::TopicNameInvalid);
+                let why = "The topic of the will has more bytes or levels than the server allows.";
+                return refusal(R::TopicNameInvalid, why);
             }
             if will.topic == "$SYS" || will.topic.starts_with("$SYS/") {
-                return Some(ReasonCode::NotAuthorized);
+                return refusal(R::NotAuthorized, "The client may not publish its will to this topic.");
+            }
+        }
+        None
+    }
+
+    /// What speaks against a session for this client.
+    fn refuse_session(
+        &self,
+        conn: ConnId,
+        client_id: &str,
+        connect: &Connect<'_>,
+        agreed: &Agreed,
+    ) -> Option<Refusal> {
+        let sessions = self.snapshot.limits.sessions.div_ceil(u64::from(self.shards));
+        if self.clients.len() as u64 >= sessions && self.clients.find(client_id).is_none() {
+            let why = "The server has as many sessions as its limits allow.";
+            return Some(Refusal::new(ReasonCode::QuotaExceeded, why));
+        }
+        let maximum = self.connections[conn.index as usize].maximum_packet as usize;
+        if connect.version == Version::V5 && maximum < SURELY_FITS {
+            let properties = self.connack(connect, client_id, agreed);
+            let connack = ConnAck { session_present: true, reason: ReasonCode::Success, properties };
+            let mut packet = Vec::new();
+            Packet::ConnAck(connack).encode(Version::V5, &mut packet);
+            if packet.len() > maximum {
+                // Nothing in it may be left out, and who cannot be told what holds cannot keep to it [MQTT-3.1.2-24].
+                let why = "The CONNACK would be larger than the Maximum Packet Size that the client set.";
+                return Some(Refusal::new(ReasonCode::PacketTooLarge, why));
             }
         }
         None
     }
 
     /// CONNACK with a failure, then close. 3.1.1 has few codes; what it cannot say, it does not say.
-    pub(super) fn refuse(&mut self, conn: ConnId, reason: ReasonCode) {
-        *self.counters.refusals.entry(reason).or_default() += 1;
-        self.send_refusal(conn, reason);
-        self.close(conn, CloseCause::Refused(reason));
+    pub(super) fn refuse(&mut self, conn: ConnId, refusal: Refusal) {
+        *self.counters.refusals.entry(refusal.reason).or_default() += 1;
+        self.send_refusal(conn, refusal);
+        self.close(conn, CloseCause::Refused(refusal.reason));
     }
 
-    pub(super) fn send_refusal(&mut self, conn: ConnId, reason: ReasonCode) {
+    pub(super) fn send_refusal(&mut self, conn: ConnId, refusal: Refusal) {
+        let Refusal { reason, why } = refusal;
         self.counters.connects_refused += 1;
         let v5 = self.connections[conn.index as usize].version == Version::V5;
         if v5 || reason.connect_return_code().is_some() {
             let properties = ConnAckProperties::default();
-            self.answer(conn.index, &Packet::ConnAck(ConnAck { session_present: false, reason, properties }));
+            let packet = Packet::ConnAck(ConnAck { session_present: false, reason, properties });
+            self.answer_because(conn.index, &packet, Some(why));
         }
     }
 
@@ -122,32 +179,50 @@ impl Shard {
         Some(client)
     }
 
-    /// Joins connection and session, with what this CONNECT asks for.
-    fn attach(&mut self, conn: ConnId, client: u32, connect: &Connect<'_>) {
-        let limits = &self.snapshot.limits;
-        let maximum = limits.session_expiry_maximum_secs;
+    /// What will hold for this connection, of what its CONNECT asks.
+    fn agree(&self, connect: &Connect<'_>, client_id: &str, assigned: bool) -> Agreed {
+        let maximum = self.snapshot.limits.session_expiry_maximum_secs;
         let asked = match (connect.version, connect.clean_start) {
             (Version::V5, _) => connect.properties.session_expiry_secs.unwrap_or(0),
             (_, true) => 0,
             (_, false) => maximum, // 3.1.1 knows no expiry
         };
+        let prefix = &self.snapshot.response_information;
+        let asks = connect.properties.request_response_information == Some(true); // [MQTT-3.1.2-28]
+        // A client identifier with a wildcard is no part of a topic name.
+        let information = asks
+            && !prefix.is_empty()
+            && !client_id.contains(['+', '#'])
+            && prefix.len() + client_id.len() <= usize::from(u16::MAX);
+        Agreed {
+            keep_alive_secs: self.keep_alive_secs(connect),
+            expiry_secs: if self.snapshot.persistent_sessions { asked.min(maximum) } else { 0 },
+            assigned,
+            response_information: information.then(|| format!("{prefix}{client_id}")),
+        }
+    }
+
+    /// Joins connection and session, with what this CONNECT asks for.
+    fn attach(&mut self, conn: ConnId, client: u32, connect: &Connect<'_>, agreed: &Agreed) {
+        let limits = &self.snapshot.limits;
         let receive_maximum = connect.properties.receive_maximum.map_or(u16::MAX, std::num::NonZeroU16::get);
         let c = &mut self.clients[client];
         c.conn = Some(conn);
         c.version = connect.version;
         c.window = receive_maximum.min(limits.inflight_messages);
-        c.expiry_secs = if self.snapshot.persistent_sessions { asked.min(maximum) } else { 0 };
+        c.expiry_secs = agreed.expiry_secs;
         c.will = connect.will.as_ref().map(|w| Box::new(Will::new(w)));
-        let keep_alive = self.keep_alive_secs(connect);
         let connection = &mut self.connections[conn.index as usize];
         connection.phase = Phase::Connected;
         self.connected += 1;
         connection.client = client;
-        connection.maximum_packet =
-            connect.properties.maximum_packet_size.map_or(u32::MAX, std::num::NonZeroU32::get);
+        connection.expiry_asked = connect.properties.session_expiry_secs.is_some_and(|secs| secs != 0);
         connection.packet_bytes = limits.packet_bytes;
         connection.receive_maximum = limits.receive_maximum;
-        connection.patience_millis = u32::from(keep_alive) * 1_500; // [MQTT-3.1.2-22]
+        connection.aliases_from = limits.topic_aliases_in;
+        let aliases = connect.properties.topic_alias_maximum.unwrap_or(0);
+        connection.aliases_to = aliases.min(limits.topic_aliases_out);
+        connection.patience_millis = u32::from(agreed.keep_alive_secs) * 1_500; // [MQTT-3.1.2-22]
         connection.since = self.now;
         self.book_connection(conn.index);
         self.rejoin_groups(client);
@@ -165,31 +240,37 @@ impl Shard {
         }
     }
 
-    fn send_connack(
-        &mut self,
-        conn: ConnId,
-        client: u32,
+    /// What CONNACK says. QoS 2, retained messages and every kind of subscription are there, which absence says.
+    fn connack<'a>(
+        &self,
         connect: &Connect<'_>,
-        session_present: bool,
-        assigned: Option<&str>,
-    ) {
+        client_id: &'a str,
+        agreed: &'a Agreed,
+    ) -> ConnAckProperties<'a> {
         let limits = &self.snapshot.limits;
-        let keep_alive = self.keep_alive_secs(connect);
-        let expiry = self.clients[client].expiry_secs;
-        let properties = ConnAckProperties {
+        let (expiry, keep_alive) = (agreed.expiry_secs, agreed.keep_alive_secs);
+        ConnAckProperties {
             session_expiry_secs: (connect.properties.session_expiry_secs.unwrap_or(0) != expiry)
                 .then_some(expiry),
             receive_maximum: Some(limits.receive_maximum),
             maximum_packet_size: Some(limits.packet_bytes),
-            assigned_client_id: assigned,
-            // No Topic Alias Maximum means none.
+            assigned_client_id: agreed.assigned.then_some(client_id),
+            topic_alias_maximum: Some(limits.topic_aliases_in),
             server_keep_alive_secs: (keep_alive != connect.keep_alive_secs).then_some(keep_alive),
+            response_information: agreed.response_information.as_deref(),
             ..ConnAckProperties::default()
-        };
-        let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
-        let connection = &mut self.connections[conn.index as usize];
-        let out = self.dirty.writer(conn.index, &mut connection.out, super::connection::Urgency::Answer);
-        Packet::ConnAck(connack).encode(connect.version, out);
-        self.counters.other_packets_sent += 1;
+        }
     }
+}
+
+/// Enhanced authentication would begin here: a method that is known answers with AUTH 0x18 instead of CONNACK, and the
+/// AUTH packets that follow reach `Shard::handle_packet`. There is none `[MQTT-4.12.0-1]`, so that every AUTH is one
+/// without a method `[MQTT-4.12.0-6]`. Authentication Data without a method is refused by the codec.
+fn refuse_authentication(connect: &Connect<'_>) -> Option<Refusal> {
+    connect.properties.authentication_method.map(|_| {
+        Refusal::new(
+            ReasonCode::BadAuthenticationMethod,
+            "The server does not support this authentication method.",
+        )
+    })
 }

@@ -4,6 +4,8 @@ use crate::mqtt::Version;
 use crate::session::ConnId;
 use crate::time::Time;
 
+use super::alias::{Given, Introduced, Naming};
+
 /// Buffers larger than this are not kept for reuse.
 const POOLED_BYTES: usize = 64 << 10;
 /// Most bytes kept for reuse, all buffers together: what one fan-out needs again in the next turn.
@@ -46,6 +48,8 @@ pub(super) struct Connection {
     pub(super) waits_for: WaitsFor,
     /// Request Problem Information `[MQTT-3.1.2-29]`.
     pub(super) problem_information: bool,
+    /// Its CONNECT asked for another Session Expiry Interval than 0.
+    pub(super) expiry_asked: bool,
     /// Index of its client.
     pub(super) client: u32,
     /// Largest packet the client takes, in bytes `[MQTT-3.1.2-24]`.
@@ -54,6 +58,9 @@ pub(super) struct Connection {
     /// is installed later.
     pub(super) packet_bytes: u32,
     pub(super) receive_maximum: u16,
+    /// Topic aliases: the most it may introduce, as its CONNACK said, and the most we introduce to it; 0 = none.
+    pub(super) aliases_from: u16,
+    pub(super) aliases_to: u16,
     /// One and a half times Keep Alive, in milliseconds; 0 = off.
     pub(super) patience_millis: u32,
     /// Filters of its SUBSCRIBE packets that wait for their homes.
@@ -64,6 +71,9 @@ pub(super) struct Connection {
     pub(super) visit: Time,
     /// The head of a packet whose rest has not arrived; while paused, everything that came.
     pub(super) partial: Vec<u8>,
+    /// Made when the first alias is introduced.
+    pub(super) introduced: Option<Box<Introduced>>,
+    pub(super) given: Option<Box<Given>>,
     pub(super) out: Outbound,
 }
 
@@ -76,16 +86,43 @@ impl Default for Connection {
             paused: false,
             waits_for: WaitsFor::Credit,
             problem_information: true,
+            expiry_asked: false,
             client: u32::MAX,
             maximum_packet: u32::MAX,
             packet_bytes: 0,
             receive_maximum: 0,
+            aliases_from: 0,
+            aliases_to: 0,
             patience_millis: 0,
             joining: 0,
             since: Time::default(),
             visit: Time::NEVER,
             partial: Vec::new(),
+            introduced: None,
+            given: None,
             out: Outbound::default(),
+        }
+    }
+}
+
+impl Connection {
+    /// How the next PUBLISH to this client says `topic`. Most clients take no aliases: for them nothing is hashed.
+    #[inline]
+    pub(super) fn naming(&self, topic: &str, hash: impl FnOnce() -> u64) -> Naming {
+        if self.aliases_to == 0 {
+            return Naming::Name;
+        }
+        match &self.given {
+            Some(given) => given.naming(topic, hash(), self.aliases_to),
+            None => Given::default().naming(topic, hash(), self.aliases_to),
+        }
+    }
+
+    /// A PUBLISH was appended that says its topic so.
+    #[inline]
+    pub(super) fn appended(&mut self, naming: Naming, topic: &str, hash: impl FnOnce() -> u64) {
+        if let Naming::Introduce(_) = naming {
+            self.given.get_or_insert_default().introduced(topic, hash());
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::routing::Slot;
 use crate::session::{Ids, Limit, Offer, Run};
 
 use super::Shard;
+use super::alias::Naming;
 use super::connection::Urgency;
 use super::encode::Encodings;
 use super::mesh::{Delivery, Work};
@@ -145,7 +146,7 @@ impl Shard {
         let c = &self.clients[client];
         let Some(conn) = c.conn else { return }; // QoS 0 is not kept for offline sessions
         let connection = &mut self.connections[conn.index as usize];
-        let encoded = encodings.of(run, c.version, terms.qos, terms.retain, &terms.ids, self.now);
+        let (encoded, naming) = encodings.of_connection(run, connection, terms, &self.homes, self.now);
         let drops = &mut self.counters.drops;
         drops.expired += (run.items().len() - encoded.parts.len()) as u64;
         let counts = u64::from(!run.system); // what the broker says of itself counts nowhere
@@ -169,11 +170,15 @@ impl Shard {
             }
             return;
         }
+        if encoded.parts.is_empty() {
+            return; // all of it has expired
+        }
         self.counters.messages_sent += counts * encoded.parts.len() as u64;
         self.counters.payload_bytes_sent += counts * encoded.payload;
         self.dirty
             .writer(conn.index, &mut connection.out, Urgency::Delivery)
             .extend_from_slice(&encoded.bytes);
+        connection.appended(naming, run.topic(), || encodings.topic_hash(run, &self.homes));
     }
 
     /// QoS 1 and 2: what the client's window allows goes out, the rest waits.
@@ -187,7 +192,13 @@ impl Shard {
         let version = c.version;
         let outgoing = &mut c.flow_mut().outgoing;
         let backlog = outgoing.backlog();
-        let encoded = encodings.of(run, version, terms.qos, terms.retain, &terms.ids, self.now);
+        let (encoded, naming) = match conn {
+            Some(conn) => {
+                let connection = &self.connections[conn.index as usize];
+                encodings.of_connection(run, connection, terms, &self.homes, self.now)
+            }
+            None => (encodings.of(run, version, terms, Naming::Name, self.now), Naming::Name),
+        };
         self.counters.drops.expired += (run.items().len() - encoded.parts.len()) as u64;
         let offer = |item| Offer {
             run: run.clone(),
@@ -221,6 +232,13 @@ impl Shard {
             }
         }
         replace(&mut self.backlogs, backlog, outgoing.backlog());
+        if fits > 0
+            && naming != Naming::Name
+            && let Some(conn) = conn
+        {
+            let hash = encodings.topic_hash(run, &self.homes);
+            self.connections[conn.index as usize].appended(naming, run.topic(), || hash);
+        }
         // Only a packet too large for this client is left behind with room in the window: pump drops it.
         if conn.is_some() && fits == 0 && outgoing.has_more() {
             self.pump(client);

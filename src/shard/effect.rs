@@ -34,8 +34,10 @@ pub enum CloseCause {
     TakenOver,
     /// CONNECT was refused.
     Refused(crate::mqtt::ReasonCode),
-    /// Its output made no progress.
+    /// Its output made too little progress.
     Stalled,
+    /// Whoever runs the broker wants it gone.
+    Expelled,
     /// The broker stops.
     Stopping,
 }

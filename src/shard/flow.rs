@@ -1,13 +1,16 @@
 //! Acknowledgements of both directions, and what moves when one arrives.
 
-use crate::mqtt::ack::Ack;
-use crate::mqtt::{Packet, PacketId, PacketType, ReasonCode, Version, Violation};
+use crate::mqtt::ack::{Ack, encode_short};
+use crate::mqtt::publish::Header;
+use crate::mqtt::{Packet, PacketId, PacketType, ReasonCode, Violation};
 use crate::session::outgoing::ToSend;
-use crate::session::{AckKind, Acknowledged, Outcome};
+use crate::session::{AckKind, Acknowledged, Outcome, ReadyAck, Release};
 
 use super::Shard;
-use super::connection::Urgency;
+use super::alias::Naming;
+use super::connection::{Connection, Dirty, Urgency};
 use super::encode::{Frame, header};
+use super::explain::why;
 use super::system::replace;
 
 impl Shard {
@@ -16,19 +19,30 @@ impl Shard {
         let c = &mut self.clients[client];
         let (Some(conn), Some(flow)) = (c.conn, &mut c.flow) else { return };
         let connection = &mut self.connections[conn.index as usize];
-        while let Some((id, kind, outcome)) = flow.inbound.poll_ack() {
-            let reason = match outcome {
-                Outcome::Matched => ReasonCode::Success,
-                Outcome::NoMatch => ReasonCode::NoMatchingSubscribers,
-                Outcome::Refused(reason) => reason,
-            };
+        while let Some(ReadyAck { packet_id, kind, outcome, released }) = flow.inbound.poll_ack() {
             let kind = match kind {
                 AckKind::PubAck => PacketType::PubAck,
                 AckKind::PubRec => PacketType::PubRec,
             };
+            let reason = match outcome {
+                Outcome::Matched => ReasonCode::Success,
+                Outcome::NoMatch => ReasonCode::NoMatchingSubscribers,
+                Outcome::Refused(reason) => {
+                    let ack = Ack::new(packet_id, reason);
+                    let packet =
+                        if kind == PacketType::PubAck { Packet::PubAck(ack) } else { Packet::PubRec(ack) };
+                    let sent = put_answer(&mut self.dirty, conn.index, connection, &packet, why(&packet));
+                    self.counters.other_packets_sent += u64::from(sent);
+                    continue;
+                }
+            };
             let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Answer);
-            crate::mqtt::ack::encode_short(kind, id, reason, c.version, out);
+            encode_short(kind, packet_id, reason, c.version, out);
             self.counters.other_packets_sent += 1;
+            if released {
+                encode_short(PacketType::PubComp, packet_id, ReasonCode::Success, c.version, out);
+                self.counters.other_packets_sent += 1;
+            }
         }
     }
 
@@ -59,8 +73,11 @@ impl Shard {
             }
             PacketType::PubComp => flow.outgoing.pubcomp(id),
             _ => {
-                let known = flow.inbound.release(id);
-                let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+                let reason = match flow.inbound.release(id) {
+                    Release::Done => ReasonCode::Success,
+                    Release::Later => return Ok(()), // its PUBCOMP goes right behind the PUBREC
+                    Release::Unknown => ReasonCode::PacketIdentifierNotFound,
+                };
                 self.answer_ack(client, PacketType::PubComp, id, reason);
                 return Ok(());
             }
@@ -79,7 +96,7 @@ impl Shard {
         let Some(conn) = c.conn else { return };
         let connection = &mut self.connections[conn.index as usize];
         let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Answer);
-        crate::mqtt::ack::encode_short(kind, id, reason, c.version, out);
+        encode_short(kind, id, reason, c.version, out);
         self.counters.other_packets_sent += 1;
     }
 
@@ -97,33 +114,41 @@ impl Shard {
             let too_large = match next {
                 ToSend::PubRel(id) => {
                     let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
-                    crate::mqtt::ack::encode_short(
-                        PacketType::PubRel,
-                        id,
-                        ReasonCode::Success,
-                        c.version,
-                        out,
-                    );
+                    encode_short(PacketType::PubRel, id, ReasonCode::Success, c.version, out);
                     self.counters.other_packets_sent += 1;
                     None
                 }
                 ToSend::Publish { offer, id, dup } => {
                     let frame = Frame { qos: offer.qos, retain: offer.retain, dup };
                     let item = &offer.run.items()[offer.item as usize];
-                    let mut header = header(&offer.run, offer.item as usize, frame, &offer.ids, self.now);
-                    header.packet_id = Some(id);
-                    let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
-                    let start = out.len();
-                    header.encode(c.version, offer.run.payload(item), out);
-                    let fits = out.len() - start <= connection.maximum_packet as usize;
+                    let run = &offer.run;
+                    let hash = || self.homes.hash(run.topic().as_bytes());
+                    let maximum = connection.maximum_packet as usize;
+                    let with = |naming| {
+                        let mut header =
+                            header(run, offer.item as usize, frame, naming, &offer.ids, self.now);
+                        header.packet_id = Some(id);
+                        header
+                    };
+                    let len = |h: Header<'_>| h.encoded_len(c.version, run.payload(item).len());
+                    let mut naming = connection.naming(run.topic(), hash);
+                    if naming != Naming::Name && len(with(naming)) > maximum {
+                        naming = Naming::Name;
+                    }
+                    let header = with(naming);
+                    let fits = len(header) <= maximum;
                     if !fits {
-                        out.truncate(start);
                         drops.too_large += 1; // [MQTT-3.1.2-25]
-                    } else if dup {
-                        self.counters.other_packets_sent += 1;
                     } else {
-                        self.counters.messages_sent += 1;
-                        self.counters.payload_bytes_sent += offer.run.payload_bytes(item) as u64;
+                        let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
+                        header.encode(c.version, run.payload(item), out);
+                        connection.appended(naming, run.topic(), hash);
+                        if dup {
+                            self.counters.other_packets_sent += 1;
+                        } else {
+                            self.counters.messages_sent += 1;
+                            self.counters.payload_bytes_sent += run.payload_bytes(item) as u64;
+                        }
                     }
                     (!fits).then_some(id)
                 }
@@ -138,12 +163,41 @@ impl Shard {
         }
     }
 
-    /// Appends a whole packet to a connection's output, as an answer.
+    /// Appends a whole packet to a connection's output, as an answer; where it refuses something, with the reason.
     pub(super) fn answer(&mut self, index: u32, packet: &Packet<'_>) {
-        let connection = &mut self.connections[index as usize];
-        let version: Version = connection.version;
-        let out = self.dirty.writer(index, &mut connection.out, Urgency::Answer);
-        packet.encode(version, out);
-        self.counters.other_packets_sent += 1;
+        self.answer_because(index, packet, why(packet));
     }
+
+    /// The same, with this reason.
+    pub(super) fn answer_because(&mut self, index: u32, packet: &Packet<'_>, why: Option<&str>) {
+        let connection = &mut self.connections[index as usize];
+        let sent = put_answer(&mut self.dirty, index, connection, packet, why);
+        self.counters.other_packets_sent += u64::from(sent);
+    }
+}
+
+/// Appends an answer, within the client's Maximum Packet Size `[MQTT-3.1.2-24]`. A Reason String goes along where the
+/// client may be sent one `[MQTT-3.1.2-29]` and it fits `[MQTT-3.2.2-19, 3.4.2-2, 3.5.2-2, 3.9.2-1, 3.11.2-1,
+/// 3.14.2-3]`. False: it is too large without it too, and is not sent.
+fn put_answer(
+    dirty: &mut Dirty,
+    index: u32,
+    connection: &mut Connection,
+    packet: &Packet<'_>,
+    why: Option<&str>,
+) -> bool {
+    let Connection { version, maximum_packet, problem_information, out, .. } = connection;
+    let asked = *problem_information || matches!(packet, Packet::ConnAck(_) | Packet::Disconnect(_));
+    let out = dirty.writer(index, out, Urgency::Answer);
+    let start = out.len();
+    let mut put = |packet: &Packet<'_>| {
+        packet.encode(*version, out);
+        let fits = out.len() - start <= *maximum_packet as usize;
+        if !fits {
+            out.truncate(start);
+        }
+        fits
+    };
+    let explained = why.filter(|_| asked && version.has_properties()).map(|text| packet.explained(text));
+    explained.is_some_and(|packet| put(&packet)) || put(packet)
 }

@@ -3,7 +3,7 @@
 use crate::mqtt::ack::Ack;
 use crate::mqtt::connect::answer_version;
 use crate::mqtt::disconnect::Disconnect;
-use crate::mqtt::frame::{Frame, split};
+use crate::mqtt::frame::{self, Frame, split};
 use crate::mqtt::{Packet, PacketId, PacketType, ReasonCode, Sender, Version, Violation, decode, publish};
 use crate::session::ConnId;
 
@@ -167,7 +167,10 @@ impl Shard {
                 return Err(Halt::Paused(WaitsFor::Credit));
             }
             let publish = publish::decode(version, frame.first, &packet[frame.header_len..])?;
-            self.handle_publish(client, &publish, pending)?;
+            match publish.properties.topic_alias {
+                None => self.handle_publish(client, &publish, pending)?,
+                Some(alias) => self.handle_publish_by_alias(conn, client, publish, alias, pending)?,
+            }
         } else if let ([first, 2, high, low], Some(kind)) = (packet, frame.packet_type())
             && matches!(*first, 0x40 | 0x50 | 0x62 | 0x70)
         {
@@ -205,6 +208,19 @@ impl Shard {
 
     /// Every packet of a connected client but PUBLISH.
     fn handle_packet(&mut self, conn: ConnId, client: u32, packet: Packet<'_>) -> Result<(), Halt> {
+        if !self.snapshot.limits.allow_user(packet.user()) {
+            return Err(Violation::TooManyUserProperties.into());
+        }
+        // SUBACK and UNSUBACK have a code a filter: before any of them has an effect.
+        let filters = match &packet {
+            Packet::Subscribe(subscribe) => subscribe.filters.iter().count(),
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.filters.iter().count(),
+            _ => 0,
+        };
+        let maximum = self.connections[conn.index as usize].maximum_packet as usize;
+        if filters > 0 && frame::packet_len(2 + 1 + filters) > maximum {
+            return Err(Violation::AnswerTooLarge.into());
+        }
         match packet {
             Packet::PubAck(ack) => self.handle_ack(client, PacketType::PubAck, &ack)?,
             Packet::PubRec(ack) => self.handle_ack(client, PacketType::PubRec, &ack)?,
@@ -218,7 +234,7 @@ impl Shard {
                 self.counters.packets_received += 1;
                 return Err(Halt::Closed);
             }
-            Packet::Auth(_) => return Err(Violation::AuthWithoutMethod.into()), // [MQTT-4.12.0-6]
+            Packet::Auth(_) => return Err(Violation::AuthWithoutMethod.into()), // see `refuse_authentication`
             Packet::Connect(_) | Packet::Publish(_) => unreachable!("each has a path of its own"),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 return Err(Violation::PacketOfServer.into());
@@ -236,10 +252,11 @@ impl Shard {
         if let Some(secs) = packet.session_expiry_secs {
             let maximum = self.snapshot.limits.session_expiry_maximum_secs;
             let persistent = self.snapshot.persistent_sessions;
-            let c = &mut self.clients[client];
-            if c.expiry_secs == 0 && secs != 0 && persistent {
-                return Err(Violation::SessionExpiryRaised); // [MQTT-3.14.2.2.2]
+            // What CONNECT said counts, whatever we made of it [MQTT 5.0, 3.14.2.2.2].
+            if secs != 0 && !self.connections[conn.index as usize].expiry_asked {
+                return Err(Violation::SessionExpiryRaised);
             }
+            let c = &mut self.clients[client];
             c.expiry_secs = if persistent { secs.min(maximum) } else { 0 };
         }
         let cause = if packet.reason == ReasonCode::Success {

@@ -1,7 +1,6 @@
 //! How connections and sessions end: closing, wills, session expiry, keep alive, and the visits of the wheel.
 
 use crate::mqtt::disconnect::Disconnect;
-use crate::mqtt::property::UserProperties;
 use crate::mqtt::{Packet, ReasonCode, Version, Violation};
 use crate::session::{ConnId, Outgoing, SessionKey};
 use crate::time::Time;
@@ -9,6 +8,7 @@ use crate::time::Time;
 use super::Shard;
 use super::connection::{Connection, Phase};
 use super::effect::{CloseCause, Effect, End};
+use super::explain::{Refusal, why_closed};
 use super::system::replace;
 
 /// Who the wheel visits.
@@ -21,7 +21,7 @@ pub(super) enum Visit {
 /// What becomes of a will when its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WillFate {
-    /// The client said goodbye `[MQTT-3.14.4-3]`, or the broker stops.
+    /// The client said goodbye `[MQTT-3.14.4-3]`, its operator did, or the broker stops.
     Delete,
     /// It is published, after its delay.
     Keep,
@@ -83,20 +83,22 @@ impl Shard {
         }
     }
 
+    /// Whoever runs the broker closes a client's connection, if it has one (5.0: 0x98). Its will is not published, its
+    /// session lives as long as it would have.
+    pub fn expel(&mut self, client_id: &str) -> bool {
+        let Some(conn) = self.clients.find(client_id).and_then(|client| self.clients[client].conn) else {
+            return false;
+        };
+        self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::Expelled);
+        true
+    }
+
     /// Tells a connected client why (5.0 only: 3.1.1 has no such packet) and closes.
     pub(super) fn disconnect(&mut self, conn: ConnId, reason: ReasonCode, cause: CloseCause) {
         let c = &self.connections[conn.index as usize];
         if c.version == Version::V5 && c.phase == Phase::Connected {
-            self.answer(
-                conn.index,
-                &Packet::Disconnect(Disconnect {
-                    reason,
-                    session_expiry_secs: None,
-                    reason_string: None,
-                    server_reference: None,
-                    user: UserProperties::default(),
-                }),
-            );
+            let packet = Packet::Disconnect(Disconnect::new(reason));
+            self.answer_because(conn.index, &packet, why_closed(cause));
         }
         self.close(conn, cause);
     }
@@ -112,7 +114,7 @@ impl Shard {
             Phase::Connecting => {
                 // A malformed 3.1.1 CONNECT is closed without a word; an unknown level is told so.
                 if c.version == Version::V5 || violation == Violation::UnsupportedVersion {
-                    self.send_refusal(conn, violation.reason_code());
+                    self.send_refusal(conn, Refusal::new(violation.reason_code(), violation.describe()));
                 } else {
                     self.counters.connects_refused += 1;
                 }
@@ -130,7 +132,7 @@ impl Shard {
         c.paused = false;
         if phase == Phase::Connected {
             let fate = match cause {
-                CloseCause::Disconnected | CloseCause::Stopping => WillFate::Delete,
+                CloseCause::Disconnected | CloseCause::Expelled | CloseCause::Stopping => WillFate::Delete,
                 CloseCause::Violation(_)
                 | CloseCause::TakenOver
                 | CloseCause::Refused(_)
@@ -231,7 +233,7 @@ impl Shard {
         c.visit = Time::NEVER;
         let patience = std::time::Duration::from_millis(u64::from(c.patience_millis));
         if c.out.blocked().is_some_and(|since| since.after_secs(stall) <= self.now) {
-            return self.close(conn, CloseCause::Stalled);
+            return self.disconnect(conn, ReasonCode::QuotaExceeded, CloseCause::Stalled);
         }
         match c.phase {
             Phase::Connecting if c.since <= self.now => {

@@ -16,6 +16,7 @@
 //!
 //! **Invariant**: nothing here reads a clock, draws a random number, or iterates a hash map where the order shows.
 
+mod alias;
 mod client;
 mod connect;
 mod connection;
@@ -23,6 +24,7 @@ mod counters;
 mod deliver;
 pub mod effect;
 mod encode;
+mod explain;
 mod flow;
 mod input;
 mod lifecycle;

@@ -1,12 +1,13 @@
 //! Publishing: at the publisher's home (limits, refusals, tickets) and at the topic's home (retained messages and
 //! the one match).
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::mqtt::publish::Publish;
 use crate::mqtt::{QoS, ReasonCode, Violation};
 use crate::routing::{ShardId, Share, Target};
-use crate::session::{AckKind, Outcome, Run, RunBuilder, Will};
+use crate::session::{AckKind, ConnId, Outcome, Run, RunBuilder, Will};
 use crate::time::Time;
 
 use super::Shard;
@@ -21,6 +22,31 @@ pub(super) struct Pending {
 }
 
 impl Shard {
+    /// Takes one PUBLISH with a topic alias. The alias stands for its topic even when the publish itself is refused.
+    pub(super) fn handle_publish_by_alias(
+        &mut self,
+        conn: ConnId,
+        client: u32,
+        publish: Publish<'_>,
+        alias: NonZeroU16,
+        pending: &mut Pending,
+    ) -> Result<(), Violation> {
+        let c = &mut self.connections[conn.index as usize];
+        if alias.get() > c.aliases_from {
+            return Err(Violation::TopicAliasTooLarge); // [MQTT-3.3.2-9]
+        }
+        if !self.snapshot.limits.allow_topic(publish.topic) {
+            return Err(Violation::TopicTooLong); // before it is kept
+        }
+        // Taken out, so that the topic can be borrowed from it meanwhile.
+        let mut introduced = c.introduced.take().unwrap_or_default();
+        let taken = introduced
+            .resolve(alias, publish.topic)
+            .and_then(|topic| self.handle_publish(client, &Publish { topic, ..publish }, pending));
+        self.connections[conn.index as usize].introduced = Some(introduced);
+        taken
+    }
+
     /// Takes one PUBLISH from a connected client. It joins the pending run, or the pending run goes out first.
     pub(super) fn handle_publish(
         &mut self,
@@ -28,9 +54,6 @@ impl Shard {
         publish: &Publish<'_>,
         pending: &mut Pending,
     ) -> Result<(), Violation> {
-        if publish.properties.topic_alias.is_some() {
-            return Err(Violation::TopicAliasTooLarge); // our Topic Alias Maximum is 0 [MQTT-3.3.2-9]
-        }
         if !publish.properties.subscription_ids.is_empty() {
             return Err(Violation::SubscriptionIdFromClient); // [MQTT-3.3.4-6]
         }
@@ -51,13 +74,15 @@ impl Shard {
             let v5 = c.version == crate::mqtt::Version::V5;
             let inbound = &mut c.flow_mut().inbound;
             let repeated = kind == AckKind::PubRec && inbound.is_unreleased(id);
-            if v5 && !repeated && inbound.unacknowledged() >= receive_maximum {
+            let counted = kind == AckKind::PubRec && inbound.is_counted(id);
+            if v5 && !counted && inbound.unacknowledged() >= receive_maximum {
                 return Err(Violation::ReceiveMaximum); // [MQTT-3.3.4-7]
             }
             if repeated {
                 // [MQTT-4.3.3-10]: acknowledged again, in its turn, and not passed on again.
                 self.ship(client, pending);
-                self.answer_ticket(client, id, kind, Outcome::Matched);
+                self.clients[client].flow_mut().inbound.repeat(id);
+                self.send_acks(client);
                 return Ok(());
             }
             if let Some(reason) = self.refuse_publish(publish.topic) {
@@ -116,7 +141,8 @@ impl Shard {
         self.publish(run, ticket);
     }
 
-    /// Publishes a will. A will needs no credit: there is at most one a session.
+    /// Publishes a will. It holds credit as any publish does and does not wait for it: there is at most one a
+    /// session.
     pub(super) fn publish_will(&mut self, will: &Will, publisher: u64) {
         let run = will.publish(self.id, publisher, self.now);
         self.publish(run, None);

@@ -16,6 +16,7 @@ use crate::routing::{Accept, ShardId, Slot, Target};
 use crate::session::{Ids, Limit, Offer, Outgoing, Run};
 
 use super::Shard;
+use super::alias::Naming;
 use super::connection::Urgency;
 use super::encode::{Frame, header};
 use super::mesh::Work;
@@ -154,7 +155,7 @@ impl Shard {
         let ids: Ids = sub.id.iter().map(|id| id.get()).collect();
         let frame = Frame { qos: s.flags.qos().min(run.qos), retain: false, dup: false };
         let mut packet = Vec::new();
-        header(run, item as usize, frame, &ids, self.now).encode(
+        header(run, item as usize, frame, Naming::Name, &ids, self.now).encode(
             c.version,
             run.payload(publication),
             &mut packet,
@@ -191,7 +192,8 @@ impl Shard {
             self.counters.drops.output_full += counts;
             return;
         }
-        let header = header(run, item as usize, Frame { qos, retain, dup: false }, &ids, self.now);
+        let header =
+            header(run, item as usize, Frame { qos, retain, dup: false }, Naming::Name, &ids, self.now);
         let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
         header.encode(c.version, run.payload(publication), out);
         self.counters.messages_sent += counts;

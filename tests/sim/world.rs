@@ -324,5 +324,6 @@ fn snapshot(plan: &Plan, generation: u64, limits: &tidemq::policy::Limits) -> Sn
         generation: Generation(generation),
         limits: limits.clone(),
         persistent_sessions: plan.persistent,
+        ..Snapshot::default()
     }
 }

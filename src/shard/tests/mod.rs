@@ -1,6 +1,7 @@
 //! A broker as a `Vec<Shard>`: bytes in, packets out. The simulation in `tests/sim` does the same with chance; these
 //! tests name single rules.
 
+mod aliases;
 mod behaviour;
 mod court;
 mod limits_kept;
@@ -163,8 +164,9 @@ impl Broker {
             let packet = decode(peer.version, Sender::Server, f, packet).expect("a packet");
             packets.push(match packet {
                 Packet::Publish(p) => format!(
-                    "{}{} q{} id{} {}{}",
+                    "{}{}{} q{} id{} {}{}",
                     p.topic,
+                    p.properties.topic_alias.map_or(String::new(), |alias| format!("~{alias}")),
                     if p.retain { " retained" } else { "" },
                     p.qos as u8,
                     p.packet_id.map_or(0, PacketId::as_u16),
