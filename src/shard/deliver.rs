@@ -11,6 +11,7 @@ use crate::session::{Ids, Limit, Offer, Run};
 
 use super::Shard;
 use super::alias::Naming;
+use super::client::Subscription;
 use super::connection::Urgency;
 use super::encode::Encodings;
 use super::mesh::{Delivery, Work};
@@ -19,6 +20,9 @@ use super::system::replace;
 
 /// So many bytes count as one more of them: what is appended waits in memory until the flush.
 const APPEND_BYTES: usize = 16 << 10;
+
+/// So many matching filters count as one more of them: each subscriber's own are looked up among them.
+const MERGED_SLOTS: usize = 64;
 
 /// How one client gets a run.
 #[derive(Debug)]
@@ -80,7 +84,7 @@ impl Shard {
                 let s = subscribers[d.position];
                 d.position += 1;
                 if s.client != Subscriber::GONE {
-                    *budget = budget.saturating_sub(cost);
+                    *budget = budget.saturating_sub(cost + d.slots.len() / MERGED_SLOTS);
                     self.deliver_to(d, slot, s, &mut encodings);
                 }
             }
@@ -119,17 +123,25 @@ impl Shard {
         }
         let client = &self.clients[s.client];
         let mut terms: Option<Terms> = None;
-        let slots = if d.slots.len() == 1 { std::slice::from_ref(&slot) } else { &d.slots[..] };
-        for &slot in slots {
-            let Some(sub) = client.subscription(slot) else { continue };
+        let mut add = |sub: &Subscription| {
             let own = sub.flags.no_local() && d.run.publisher == client.publisher; // [MQTT-3.8.3-3]
             if own || (sub.flags.joining() && !self.joins.is_live(sub.join, d.home)) {
-                continue;
+                return;
             }
             let terms = terms.get_or_insert(Terms { qos: QoS::AtMostOnce, retain: false, ids: Ids::new() });
             terms.qos = terms.qos.max(sub.flags.qos());
             terms.retain |= d.run.retain && sub.flags.retain_as_published();
             terms.ids.extend(sub.id.map(std::num::NonZeroU32::get));
+        };
+        // The slots are ascending, and so are a client's subscriptions: the shorter list is walked, or a topic that
+        // a thousand filters match would cost a million looks.
+        if d.slots.len() == 1 {
+            client.subscription(slot).into_iter().for_each(&mut add);
+        } else if d.slots.len() <= client.subscriptions.len() {
+            d.slots.iter().filter_map(|slot| client.subscription(*slot)).for_each(&mut add);
+        } else {
+            let matched = |sub: &&Subscription| d.slots.binary_search(&sub.slot).is_ok();
+            client.subscriptions.iter().filter(matched).for_each(&mut add);
         }
         if let Some(terms) = &mut terms {
             terms.qos = terms.qos.min(d.run.qos);

@@ -145,6 +145,7 @@ impl Shard {
     }
 
     pub(super) fn queue_delivery(&mut self, run: Arc<Run>, slots: Slots, home: ShardId) {
+        debug_assert!(slots.is_sorted(), "the home sorts them");
         self.stamp += 1;
         let stamp = self.stamp;
         self.work.queue.push_back(Work::Deliver(Delivery {
