@@ -48,12 +48,12 @@ impl Net {
 
     fn handle_bytes<C: Connections>(&mut self, conn: ConnId, filled: &mut Filled, owner: &mut C) {
         self.counters.receives += 1;
+        self.counters.bytes_received += self.ring.pool.bytes(filled).len() as u64;
         let slot = self.slots.current_mut(conn).expect("it has a tenant");
         if slot.ws.is_some() {
             return self.handle_frames(conn, filled, owner);
         }
         let bytes = self.ring.pool.bytes(filled);
-        self.counters.bytes_received += bytes.len() as u64;
         match slot.phase {
             Phase::Open => owner.handle_bytes(conn, bytes),
             Phase::Lobby => {

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test that hangs must end, and its peers are threads")]
 
 mod toy;
+mod websocket;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use toy::{Bench, connect, pair};
 
-use super::listener::bind;
+use super::listener::{Transport, bind};
 use super::ring::{Kind, Ring, Token};
 use super::slots::Receiving;
 use crate::policy::Limits;
@@ -288,7 +289,7 @@ fn connections_over_the_limit_are_closed_at_once() {
 
 #[test]
 fn a_connection_moves_to_its_clients_home_with_all_its_bytes() {
-    let (mut first, mut second) = pair(Limits::default());
+    let (mut first, mut second) = pair(&Limits::default(), Transport::Tcp);
     // The pair shares a key, so each client has one home of the two.
     let (mut here, mut there) = (0, 0);
     for n in 0..8 {

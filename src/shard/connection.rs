@@ -318,4 +318,31 @@ mod tests {
         assert!(dirty.next(&mut connections).is_some());
         assert!(dirty.is_empty());
     }
+
+    #[test]
+    fn the_headroom_is_free_again_before_every_header() {
+        const HEADROOM: usize = 10;
+        let mut connections = [Connection { phase: Phase::Connected, ..Connection::default() }];
+        let mut dirty = Dirty::default();
+        let out = &mut connections[0].out;
+        out.keep_headroom(HEADROOM as u8);
+        for round in 1..100 {
+            dirty.writer(0, out, Urgency::Delivery).extend([round; 50]);
+            assert_eq!(out.bytes(), [round; 50]);
+            out.prepend(&[b'h'; HEADROOM]);
+            // A part, then what is left of the frame while more comes, then all the rest.
+            assert!(!dirty.sent(out, usize::from(round % 60), Time::default()));
+            dirty.writer(0, out, Urgency::Delivery).extend([b'x'; 7]);
+            assert!(!dirty.sent(out, 60 - usize::from(round % 60), Time::default()));
+            assert_eq!(out.bytes(), b"xxxxxxx");
+            out.prepend(&[b'h'; HEADROOM]);
+            assert!(dirty.sent(out, HEADROOM + 7, Time::default()));
+            assert_eq!(out.len(), 0);
+            dirty.writable(0, out);
+        }
+        // The next tenant keeps none unless it is asked for.
+        dirty.discard(out);
+        dirty.writer(0, out, Urgency::Answer).push(1);
+        assert_eq!((out.head, out.bytes()), (0, &[1][..]));
+    }
 }

@@ -8,6 +8,7 @@
 mod attacks;
 mod broker;
 mod peer;
+mod ws;
 
 use std::sync::OnceLock;
 

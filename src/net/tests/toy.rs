@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::net::listener::bind;
 use crate::net::socket::Event;
-use crate::net::{Connections, Net, NetConfig, Place, Seats};
+use crate::net::{Connections, Net, NetConfig, Place, Seats, Transport};
 use crate::policy::Limits;
 use crate::routing::ShardId;
 use crate::session::ConnId;
@@ -52,7 +52,10 @@ impl Toy {
 
     pub(super) fn say(&mut self, conn: ConnId, bytes: &[u8]) {
         self.output.entry(conn).or_default().extend_from_slice(bytes);
-        self.dirty.push_back(conn);
+        // Handed out once a flush, as the shard does.
+        if !self.dirty.contains(&conn) {
+            self.dirty.push_back(conn);
+        }
     }
 
     pub(super) fn close(&mut self, conn: ConnId, cause: CloseCause) {
@@ -149,10 +152,15 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(limits: Limits) -> Bench {
-        Bench::one_of(1, 0, &limits)
+        Bench::one_of(1, 0, &limits, Transport::Tcp)
     }
 
-    fn one_of(shards: u16, me: u16, limits: &Limits) -> Bench {
+    /// Its clients speak WebSocket, at `/mqtt`.
+    pub(super) fn websocket(limits: &Limits) -> Bench {
+        Bench::one_of(1, 0, limits, Transport::WebSocket("/mqtt".into()))
+    }
+
+    fn one_of(shards: u16, me: u16, limits: &Limits, transport: Transport) -> Bench {
         let (seats, doorbell) = (Arc::new(Seats::new(1_000)), Arc::new(Event::new().expect("an event")));
         let place = Place { home_key: [9; 16], shards, me: ShardId(me) };
         let config = NetConfig {
@@ -163,7 +171,7 @@ impl Bench {
         };
         let mut net = Net::new(config).expect("a ring");
         let bound = bind(0, SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("bound");
-        net.listen(0, bound.transport, bound.sockets.into_iter().next().expect("one"));
+        net.listen(0, transport, bound.sockets.into_iter().next().expect("one"));
         let now = Time::from_secs(100);
         Bench { net, toy: Toy::default(), address: bound.address, seats, doorbell, now }
     }
@@ -203,8 +211,9 @@ impl Bench {
 }
 
 /// Two shards of one node.
-pub(super) fn pair(limits: Limits) -> (Bench, Bench) {
-    let (first, mut second) = (Bench::one_of(2, 0, &limits), Bench::one_of(2, 1, &limits));
+pub(super) fn pair(limits: &Limits, transport: Transport) -> (Bench, Bench) {
+    let (first, mut second) =
+        (Bench::one_of(2, 0, limits, transport.clone()), Bench::one_of(2, 1, limits, transport));
     let seats = Arc::clone(&first.seats);
     second.net.seats = seats.clone();
     second.seats = seats;
