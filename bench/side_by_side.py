@@ -5,10 +5,14 @@
     bench/side_by_side.py shards            # tidemq on 1, 2 and 4 shards, all on core 0; ratio to 1 shard
     bench/side_by_side.py peers             # tidemq, and those of mosquitto and FlashMQ found on PATH
     bench/side_by_side.py peers --case fan-w16 --case p2p --rounds 9
+    bench/side_by_side.py ws                # tidemq on one shard over TCP and over WebSocket; ratio to TCP
 
 The brokers run on core 0 and the load on core 1, in a closed loop, so that a broker seldom sleeps. A round runs every
-broker once per case; figures are medians over the rounds, ratios are taken inside a round. Quote ratios: two
-machines, or two runs, differ by more than two brokers do.
+broker once per case; figures are medians over the rounds, ratios are taken inside a round, with their quartiles in
+brackets. Quote ratios: two machines, or two runs, differ by more than two brokers do.
+
+`ws` runs the fan-outs (or the cases named), each over TCP and over WebSocket in turn, against a broker of its own for
+each run; who begins changes from round to round.
 """
 import argparse, json, os, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
@@ -34,10 +38,11 @@ def free_port():
         return s.getsockname()[1]
 
 
-def tidemq(shards):
+def tidemq(shards, scheme=""):
     def start(folder, port):
-        return [TIDEMQ, "serve", "--data", folder, "--listen", f"127.0.0.1:{port}", "--shards", str(shards),
+        return [TIDEMQ, "serve", "--data", folder, "--listen", f"{scheme}127.0.0.1:{port}", "--shards", str(shards),
                 "--cores", "0"]
+    start.scheme = scheme
     return start
 
 
@@ -97,7 +102,8 @@ class Broker:
 def run(start, case):
     with Broker(start) as broker:
         out = os.path.join(broker.folder.name, "load.json")
-        command = [LOAD, *CASES[case].split(), "--broker", f"127.0.0.1:{broker.port}", "--cores", "1", "--quiet",
+        address = f"{getattr(start, 'scheme', '')}127.0.0.1:{broker.port}"
+        command = [LOAD, *CASES[case].split(), "--broker", address, "--cores", "1", "--quiet",
                    "--broker-pid", str(broker.process.pid), "--json", out]
         done = subprocess.run(command, capture_output=True, text=True)
         if not os.path.exists(out):
@@ -113,6 +119,12 @@ def run(start, case):
         return row
 
 
+def quartiles(ratios):
+    """The median, and between which values the middle half lies."""
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+    return f"{middle:.3f} [{low:.3f}..{high:.3f}]"
+
+
 def table(names, cases, rows):
     base = names[0]
     print(f"\n{'case':10} {'broker':14} {'ns a delivery':>14} {'ratio to ' + base:>26} {'deliveries/s':>13} "
@@ -126,7 +138,7 @@ def table(names, cases, rows):
                 continue
             ratios = [r[name, case]["ns"] / r[base, case]["ns"] for r in rows
                       if "ns" in r.get((name, case), {}) and "ns" in r.get((base, case), {})]
-            spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]" if ratios else "-"
+            spread = quartiles(ratios) if ratios else "-"
             median = {k: statistics.median(r[k] for r in good if k in r) for k in good[0]}
             slept = "".join(f" {median[k] * 1000:8.2f}" for k in ("sleeps", "wakes") if k in median)
             print(f"{case:10} {name:14} {median['ns']:14,.0f} {spread:>26} {median['rate']:13,.0f} "
@@ -135,23 +147,27 @@ def table(names, cases, rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["shards", "peers"])
+    parser.add_argument("what", choices=["shards", "peers", "ws"])
     parser.add_argument("--case", action="append", choices=CASES, help="only these cases")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.what == "shards":
         brokers = {f"{n} shard{'s' if n > 1 else ''}": tidemq(n) for n in (1, 2, 4)}
+    elif options.what == "ws":
+        brokers = {"TCP": tidemq(1), "WebSocket": tidemq(1, "ws://")}
     else:
         brokers = {"tidemq": tidemq(1)}
         if shutil.which("mosquitto") or os.path.exists("/usr/sbin/mosquitto"):
             brokers["mosquitto"] = mosquitto
         if shutil.which("flashmq"):
             brokers["flashmq"] = flashmq
-    cases, rows = options.case or list(CASES), []
+    fan_outs = [case for case in CASES if CASES[case].startswith("fanout")]
+    cases, rows = options.case or (fan_outs if options.what == "ws" else list(CASES)), []
     for number in range(options.rounds):
         row = {}
         for case in cases:
-            for name, start in brokers.items():
+            order = list(brokers.items())
+            for name, start in reversed(order) if number % 2 else order:
                 row[name, case] = run(start, case)
                 print(f"round {number + 1} {case} {name}: {row[name, case]}", file=sys.stderr)
         rows.append(row)

@@ -15,6 +15,7 @@ use tidemq::mqtt::{
 
 use crate::inflight::{Inflight, Outgoing};
 use crate::plan::{Durability, Identity};
+use crate::websocket::Broken;
 
 /// The largest packet taken from a broker, in bytes.
 const MAX_PACKET: usize = 64 << 20;
@@ -44,6 +45,14 @@ pub enum Ended {
     Violation(Violation),
     /// The broker sent a packet that does not belong there.
     Unexpected(PacketType),
+    /// The WebSocket that carries it cannot go on.
+    WebSocket(Broken),
+}
+
+impl From<Broken> for Ended {
+    fn from(broken: Broken) -> Ended {
+        Ended::WebSocket(broken)
+    }
 }
 
 /// A message that arrived.

@@ -38,6 +38,16 @@ impl Track {
         self.note_odd(seq)
     }
 
+    /// Counts one more, whichever it is: what came to a member of a group, of which others get the rest.
+    pub fn count_one(&mut self) {
+        self.next += 1;
+    }
+
+    /// How many were counted, on a track that only counts.
+    pub fn counted(&self) -> u64 {
+        u64::from(self.next)
+    }
+
     #[cold]
     fn note_odd(&mut self, seq: u32) -> Arrival {
         let gaps = self.gaps.get_or_insert_default();

@@ -2,7 +2,7 @@
 //!
 //! `options` -> `setup` -> `plan`; a `worker` (a plain value) on each core, driven by `driver` and `ring`; the
 //! `conductor` says when; `report` adds up. Pure, so that the measuring can be tested without a socket or a clock:
-//! schedule, stop, stamp, ledger, record, inflight, client, plan, scenarios, worker.
+//! schedule, stop, stamp, ledger, group, record, inflight, client, websocket, plan, scenarios, worker.
 #![allow(unreachable_pub, reason = "a program: nothing can be reached from outside")]
 #![allow(
     clippy::disallowed_methods,
@@ -13,6 +13,7 @@ mod buffers;
 mod client;
 mod conduct;
 mod driver;
+mod group;
 mod hgrm;
 mod inflight;
 mod ledger;
@@ -32,6 +33,7 @@ mod stamp;
 mod stop;
 mod table;
 mod tally;
+mod websocket;
 mod worker;
 
 use std::path::{Path, PathBuf};

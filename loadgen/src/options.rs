@@ -18,6 +18,10 @@ Examples:
     tidemq-load p2p --pairs 200 --window 400 --messages 100000 --qos 2
   15,000 connections, 2,000 a second, held for a minute; memory of the broker per connection
     tidemq-load connect --connections 15000 --connect-rate 2000 --hold 60s --broker-pid $(pidof tidemq)
+  A shared subscription: how evenly its members are served
+    tidemq-load shared --publishers 10 --subscribers 20 --messages 100000 --qos 1
+  Fan-out over WebSocket
+    tidemq-load fanout --broker ws://127.0.0.1:8083/mqtt --subscribers 1000 --messages 2000
   Nothing lost, nothing twice, order kept while connections are cut at random
     tidemq-load chaos --publishers 200 --subscribers 200 --topics 50 --rate 2000 --cuts 50 --duration 30s
 
@@ -93,6 +97,22 @@ pub enum Scenario {
         /// Pairs
         #[arg(long, short = 'n', default_value_t = 200)]
         pairs: u32,
+        #[command(flatten)]
+        traffic: Traffic,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// One shared subscription: each message goes to one of its members. Is it even, is anything lost or twice?
+    Shared {
+        /// Publishers, each with its topic
+        #[arg(long, short = 'p', default_value_t = 1)]
+        publishers: u32,
+        /// Members of the group
+        #[arg(long, short = 's', default_value_t = 10)]
+        subscribers: u32,
+        /// Its name
+        #[arg(long, default_value = "load")]
+        group: String,
         #[command(flatten)]
         traffic: Traffic,
         #[command(flatten)]
@@ -182,7 +202,7 @@ pub struct Traffic {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection and report")]
 pub struct Common {
-    /// The broker's address and port
+    /// The broker's address and port; over WebSocket as ws://HOST:PORT/PATH [default path: /mqtt]
     #[arg(long, short = 'b', value_name = "HOST:PORT", conflicts_with_all = ["host", "port"])]
     pub broker: Option<String>,
     /// The broker's name or address

@@ -9,6 +9,7 @@ use tidemq::mqtt::{Packet, QoS, Version};
 
 use crate::schedule::Nanos;
 use crate::stop::Stop;
+use crate::websocket::Endpoint;
 
 /// One publisher's messages of one QoS on one topic, numbered from 0 without gaps.
 #[derive(Clone, Debug)]
@@ -118,6 +119,15 @@ impl<'a> Identity<'a> {
     }
 }
 
+/// What carries the bytes of MQTT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The TCP connection itself.
+    Tcp,
+    /// WebSocket frames on it.
+    WebSocket(Arc<Endpoint>),
+}
+
 /// How messages are paced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
@@ -149,8 +159,12 @@ pub struct Plan {
     pub streams: Vec<Stream>,
     /// How many clients publish.
     pub publishers: u32,
+    /// The subscribers share one subscription: each message goes to one of them.
+    pub shared: bool,
     /// How many workers there are.
     pub workers: u32,
+    /// What carries their bytes.
+    pub transport: Transport,
     /// What everybody says in CONNECT.
     pub login: Login,
     /// Clean or durable sessions.

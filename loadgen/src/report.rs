@@ -5,6 +5,7 @@ use tidemq::mqtt::QoS;
 
 use crate::conduct::{Course, Moment};
 use crate::driver::Outcome;
+use crate::group::{Group, Spread};
 use crate::ledger::{Deliveries, Track};
 use crate::plan::{Plan, Rate, Role};
 use crate::record::{Phase, Recorder};
@@ -105,6 +106,8 @@ pub struct Report {
     pub delivered_per_sec: f64,
     /// By QoS; those with messages.
     pub messages: Vec<Messages>,
+    /// How evenly a shared subscription served its members.
+    pub spread: Option<Spread>,
     /// Messages acknowledged to their publishers at QoS 1 and 2.
     pub acknowledged: u64,
     /// Messages sent at QoS 1 and 2 and not acknowledged at the end.
@@ -151,6 +154,7 @@ impl Report {
         let mut deliveries = [Deliveries::default(); 3];
         let mut published = vec![0u32; plan.streams.len()];
         let mut subscribers: Vec<(u32, Vec<Track>)> = Vec::new();
+        let mut group = Group::new(plan.streams.len());
         let (mut last_delivery, mut cpu) = (0, 0);
         for (outcome, &core) in outcomes.into_iter().zip(&setup.cores) {
             let wall = outcome.used.wall.max(1) as f64;
@@ -164,6 +168,12 @@ impl Report {
             let found = outcome.findings;
             report.recorder.merge(&found.seen.recorder);
             deliveries.iter_mut().zip(&found.seen.deliveries).for_each(|(sum, d)| sum.add(d));
+            if let (Some(members), Some(stream)) = (&found.seen.group, plan.streams.first()) {
+                // What came to a member here and to one at another worker was counted twice; all streams have one QoS.
+                let twice = group.add(members);
+                let sum = &mut deliveries[stream.qos as usize];
+                (sum.unique, sum.repeated) = (sum.unique - twice, sum.repeated + twice);
+            }
             last_delivery = last_delivery.max(found.seen.last_delivery);
             report.acknowledged += found.seen.acked - found.seen.refused;
             report.unacknowledged += found.tally[Count::Inflight];
@@ -179,6 +189,11 @@ impl Report {
             }
             found.published.iter().for_each(|&(stream, n)| published[stream as usize] = n);
             subscribers.extend(found.subscribers);
+        }
+        if plan.shared {
+            let taken = |(_, tracks): &(u32, Vec<Track>)| tracks.iter().map(Track::counted).sum();
+            report.spread = Spread::of(&subscribers.iter().map(taken).collect::<Vec<u64>>());
+            subscribers.clear(); // a member's track has no gaps to tell of
         }
         report.messages = report.count_messages(plan, &published, &deliveries, &subscribers);
         report.add_rates(course, last_delivery, cpu);
@@ -199,6 +214,7 @@ impl Report {
             published_per_sec: 0.0,
             delivered_per_sec: 0.0,
             messages: Vec::new(),
+            spread: None,
             acknowledged: 0,
             unacknowledged: 0,
             unsent: 0,
@@ -296,7 +312,10 @@ impl Report {
             let lost = if qos > 0 || setup.strict { m.lost } else { 0 };
             problem(lost, format!("{lost} deliveries lost at QoS {qos}"));
             let twice = d.repeated + d.repeated_dup;
-            problem(if qos == 1 { 0 } else { twice }, format!("{twice} deliveries came twice at QoS {qos}"));
+            problem(
+                if qos == 1 && !plan.shared { 0 } else { twice },
+                format!("{twice} deliveries came twice at QoS {qos}"),
+            );
             problem(d.late, format!("{} deliveries out of order at QoS {qos}", d.late));
         }
         problem(self.unacknowledged, format!("{} messages never acknowledged", self.unacknowledged));

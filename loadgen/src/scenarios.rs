@@ -1,7 +1,7 @@
 //! The scenarios: who connects, who publishes on what, who subscribes to what.
 //!
 //! Turns a `Shape` into the clients and streams of a `Plan`. Topics: `<prefix>/fan/N`, `<prefix>/in/N`,
-//! `<prefix>/p2p/N`, `<prefix>/chaos/N`.
+//! `<prefix>/p2p/N`, `<prefix>/chaos/N`, `<prefix>/shared/N`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,6 +39,13 @@ pub enum Shape {
         /// Pairs.
         pairs: u32,
     },
+    /// Each publisher has its topic; the subscribers share all of them.
+    Shared {
+        /// Publishers.
+        publishers: u32,
+        /// Members of the one group.
+        subscribers: u32,
+    },
     /// Publishers and subscribers spread over topics, every publisher at every QoS.
     Chaos {
         /// Publishers.
@@ -57,7 +64,7 @@ impl std::fmt::Display for Shape {
             Shape::Fanout { publishers, subscribers, topics } => {
                 write!(f, "publishers {publishers}, subscribers {subscribers}, topics {topics}")
             }
-            Shape::Fanin { publishers, subscribers } => {
+            Shape::Fanin { publishers, subscribers } | Shape::Shared { publishers, subscribers } => {
                 write!(f, "publishers {publishers}, subscribers {subscribers}")
             }
             Shape::PointToPoint { pairs } => write!(f, "pairs {pairs}"),
@@ -86,6 +93,8 @@ pub struct Naming {
     pub run: u32,
     /// Versions.
     pub versions: Versions,
+    /// The name of a shared subscription.
+    pub group: String,
     /// Workers, over which clients are dealt out in turn.
     pub workers: u32,
 }
@@ -142,6 +151,14 @@ impl Shape {
                 let filters: Arc<[String]> = [format!("{prefix}/in/#")].into();
                 let streams = (0..publishers).map(|i| (i, i, qos, subscribers));
                 let streams = streams_on(naming, &format!("{prefix}/in/"), streams);
+                let subscriber =
+                    |i| naming.client("s", i, subscriber(filters.clone(), qos, 0..publishers, None));
+                cast(naming, (0..subscribers).map(subscriber).collect(), streams, publishers)
+            }
+            Shape::Shared { publishers, subscribers } => {
+                let filters: Arc<[String]> = [format!("$share/{}/{prefix}/shared/+", naming.group)].into();
+                let streams = (0..publishers).map(|i| (i, i, qos, 1));
+                let streams = streams_on(naming, &format!("{prefix}/shared/"), streams);
                 let subscriber =
                     |i| naming.client("s", i, subscriber(filters.clone(), qos, 0..publishers, None));
                 cast(naming, (0..subscribers).map(subscriber).collect(), streams, publishers)
@@ -212,7 +229,7 @@ mod tests {
     use tidemq::mqtt::topic::matches;
 
     fn naming() -> Naming {
-        Naming { prefix: "x".into(), run: 1, versions: Versions::Mixed, workers: 3 }
+        Naming { prefix: "x".into(), run: 1, versions: Versions::Mixed, group: "g".into(), workers: 3 }
     }
 
     /// Every stream reaches exactly the subscribers whose filters match its topic, as often as it claims.

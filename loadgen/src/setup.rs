@@ -2,15 +2,17 @@
 //! is connected.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use tidemq::mqtt::{QoS, Version};
 
 use crate::options::{Addresses, Common, Scenario, Traffic, VersionOption};
-use crate::plan::{Cuts, Durability, Login, Plan, Rate};
+use crate::plan::{Cuts, Durability, Login, Plan, Rate, Transport};
 use crate::ring::Route;
 use crate::scenarios::{Naming, Shape, Versions};
 use crate::schedule::{Nanos, SECOND};
+use crate::websocket::Endpoint;
 
 /// Everything that is known before the run.
 pub struct Setup {
@@ -49,6 +51,7 @@ impl Setup {
     pub fn new(scenario: Scenario, entropy: u64) -> anyhow::Result<Setup> {
         let mut hold = 0;
         let mut cuts = None;
+        let mut group = String::new();
         let name;
         let (shape, traffic, common) = match scenario {
             Scenario::Connect { connections, hold: h, common } => {
@@ -62,6 +65,13 @@ impl Setup {
             Scenario::Fanin { publishers, subscribers, traffic, common } => {
                 name = "fanin";
                 (Shape::Fanin { publishers, subscribers }, Some(traffic), common)
+            }
+            Scenario::Shared { publishers, subscribers, group: g, traffic, common } => {
+                ensure!(subscribers > 0, "a group has at least one member");
+                let bad = g.is_empty() || g.contains(['/', '+', '#', '\0']);
+                ensure!(!bad, "--group {g:?} is not the name of a shared subscription"); // [MQTT-4.8.2-1, -2]
+                (name, group) = ("shared", g);
+                (Shape::Shared { publishers, subscribers }, Some(traffic), common)
             }
             Scenario::P2p { pairs, traffic, common } => {
                 name = "p2p";
@@ -86,9 +96,11 @@ impl Setup {
         check(shape)?;
         crate::ring::probe()?;
         let cores = pick_cores(&common)?;
-        let plan = plan(shape, traffic.as_ref(), &common, cuts, entropy, cores.len() as u32)?;
+        let workers = cores.len() as u32;
+        let plan = plan(shape, group, traffic.as_ref(), &common, cuts, entropy, workers)?;
         raise_descriptor_limit(plan.clients.len())?;
-        let target = resolve(&common)?;
+        let Destination { target, transport } = Destination::of(&common, entropy)?;
+        let plan = Plan { transport, ..plan };
         let route = Route { target, sources: sources(&common, target, plan.clients.len())? };
         let drain = traffic.as_ref().map_or(SECOND, |t| t.drain);
         let strict = traffic.is_some_and(|t| t.strict);
@@ -102,7 +114,7 @@ fn check(shape: Shape) -> anyhow::Result<()> {
         Shape::Fanout { publishers, topics, .. } | Shape::Chaos { publishers, topics, .. } => {
             (publishers, topics)
         }
-        Shape::Fanin { publishers, .. } => (publishers, 1),
+        Shape::Fanin { publishers, .. } | Shape::Shared { publishers, .. } => (publishers, 1),
         Shape::PointToPoint { pairs } => (pairs, 1),
     };
     ensure!(publishers > 0, "there must be at least one connection, publisher or pair");
@@ -112,6 +124,7 @@ fn check(shape: Shape) -> anyhow::Result<()> {
 
 fn plan(
     shape: Shape,
+    group: String,
     traffic: Option<&Traffic>,
     common: &Common,
     cuts: Option<Cuts>,
@@ -129,7 +142,7 @@ fn plan(
     let prefix = traffic.and_then(|t| t.prefix.clone()).unwrap_or_else(|| format!("load/{run:08x}"));
     ensure!(tidemq::mqtt::topic::check_name(&prefix).is_ok(), "--prefix {prefix:?} is not a topic name");
     let qos = QoS::from_u8(traffic.map_or(0, |t| t.qos)).context("--qos is 0, 1 or 2")?;
-    let cast = shape.cast(&Naming { prefix, run, versions, workers }, qos);
+    let cast = shape.cast(&Naming { prefix, run, versions, group, workers }, qos);
     let (mut rate, mut messages, mut duration, mut warmup) = (Rate::Window(WINDOW), None, None, 0);
     if let Some(t) = traffic {
         rate = pace(t, chaos)?;
@@ -152,7 +165,9 @@ fn plan(
         clients: cast.clients,
         streams: cast.streams,
         publishers: cast.publishers,
+        shared: matches!(shape, Shape::Shared { .. }),
         workers,
+        transport: Transport::Tcp,
         login: Login {
             keep_alive_secs: common.keep_alive,
             user_name: common.user_name.clone(),
@@ -205,10 +220,34 @@ fn pick_cores(common: &Common) -> anyhow::Result<Vec<usize>> {
     Ok(asked.0.clone())
 }
 
-fn resolve(common: &Common) -> anyhow::Result<SocketAddr> {
-    let text = common.broker.clone().unwrap_or_else(|| format!("{}:{}", common.host, common.port));
-    let mut found = text.to_socket_addrs().with_context(|| format!("cannot find the broker {text}"))?;
-    found.next().with_context(|| format!("{text} has no address"))
+/// Where to, and on what.
+#[derive(Debug)]
+struct Destination {
+    target: SocketAddr,
+    transport: Transport,
+}
+
+impl Destination {
+    fn of(common: &Common, entropy: u64) -> anyhow::Result<Destination> {
+        let text = common.broker.clone().unwrap_or_else(|| format!("{}:{}", common.host, common.port));
+        let (host, transport) = match text.strip_prefix("ws://") {
+            None => {
+                ensure!(!text.contains("://"), "{text}: --broker is HOST:PORT or ws://HOST:PORT/PATH");
+                (text.as_str(), Transport::Tcp)
+            }
+            Some(rest) => {
+                let (host, path) = rest.split_once('/').unwrap_or((rest, "mqtt"));
+                let path = format!("/{path}");
+                let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+                ensure!(plain, "{text}: write the path in ASCII, %-encoded where it must be");
+                let endpoint = Endpoint { host: host.to_owned(), path, seed: entropy };
+                (host, Transport::WebSocket(Arc::new(endpoint)))
+            }
+        };
+        let mut found = host.to_socket_addrs().with_context(|| format!("cannot find the broker {text}"))?;
+        let target = found.next().with_context(|| format!("{text} has no address"))?;
+        Ok(Destination { target, transport })
+    }
 }
 
 fn sources(common: &Common, target: SocketAddr, connections: usize) -> anyhow::Result<Vec<Ipv4Addr>> {

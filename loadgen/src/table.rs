@@ -95,6 +95,14 @@ impl Report {
             let (done, open) = (count(self.acknowledged), count(self.unacknowledged));
             writeln!(f, "QoS 1, 2   {done} acknowledged, {open} not")?;
         }
+        if let Some(spread) = self.spread {
+            let (min, max, members) = (count(spread.min), count(spread.max), count(spread.members));
+            writeln!(
+                f,
+                "spread     {min} to {max} messages a member, mean {:.1}, {members} members",
+                spread.mean
+            )?;
+        }
         if self.seed.is_some() {
             writeln!(f, "cuts       {}, sessions lost {}", count(self.cuts), self.lost_sessions)?;
         }

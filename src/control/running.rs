@@ -46,7 +46,7 @@ pub(super) struct Running {
     shards: u16,
     open: Vec<Open>,
     started: Instant,
-    sys: Sys,
+    sys: Box<Sys>,
 }
 
 /// What is told below `$SYS`.
@@ -76,7 +76,7 @@ impl Running {
         };
         let node = Node::start(config)?;
         let started = Instant::now();
-        let sys = Sys { tree: Tree::new(), interval: None, due: None };
+        let sys = Box::new(Sys { tree: Tree::new(), interval: None, due: None });
         let mut running = Running { node, shards: layout.shards, open, started, sys };
         running.tell_every(compiled.sys_interval);
         Ok(running)

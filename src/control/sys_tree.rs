@@ -99,7 +99,7 @@ struct Counts {
     shared_subscriptions: u64,
     sockets: u64,
     connects: u64,
-    dropped: [u64; 4],
+    dropped: [u64; 5],
 }
 
 impl Counts {
@@ -126,7 +126,8 @@ impl Counts {
             sum.sockets += net.accepted;
             sum.connects += counters.connects_accepted + counters.connects_refused + net.handshakes.sum();
             let drops = &counters.drops;
-            let reasons = [drops.output_full, drops.backlog_full, drops.too_large, drops.expired];
+            let reasons =
+                [drops.output_full, drops.backlog_full, drops.too_large, drops.expired, drops.no_member];
             sum.dropped.iter_mut().zip(reasons).for_each(|(sum, drops)| *sum += drops);
         }
         sum
@@ -150,7 +151,7 @@ impl Counts {
     fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
         // Shards are asked one after the other: a client may be seen twice or not at all while it moves.
         let disconnected = self.sessions.saturating_sub(self.connected);
-        let [output_full, backlog_full, too_large, expired] = self.dropped;
+        let [output_full, backlog_full, too_large, expired, no_member] = self.dropped;
         [
             ("clients/total", self.sessions),
             ("clients/connected", self.connected),
@@ -173,6 +174,7 @@ impl Counts {
             ("publish/messages/dropped/backlog_full", backlog_full),
             ("publish/messages/dropped/too_large", too_large),
             ("publish/messages/expired", expired),
+            ("publish/messages/dropped/no_member", no_member),
             ("publish/bytes/received", self.payload_received),
             ("publish/bytes/sent", self.payload_sent),
             ("bytes/received", self.bytes_received),

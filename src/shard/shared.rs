@@ -78,7 +78,8 @@ impl Shard {
             }
             Some(Target { shard, slot }) => self.mesh.send(shard, Body::Forward { handover, slot }),
             None => {
-                self.counters.drops.no_member += handover.items.len() as u64;
+                let counts = u64::from(!handover.run.system);
+                self.counters.drops.no_member += counts * handover.items.len() as u64;
                 if handover.counted {
                     self.retire(&handover.run);
                 }

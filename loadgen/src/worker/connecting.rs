@@ -103,6 +103,9 @@ impl Worker {
         let leaving = link.standing == Standing::Leaving;
         let durability = if leaving { Durability::Clean } else { self.plan.durability };
         let client_id = self.plan.clients[link.client_no as usize].id.as_str();
+        if let Some(websocket) = &mut link.websocket {
+            websocket.begin();
+        }
         link.client.connect(&Identity { client_id, login: &self.plan.login, durability }, &mut link.out);
         self.mark(id);
     }
@@ -112,7 +115,7 @@ impl Worker {
         let plan = &self.plan;
         let link = &mut self.links[id as usize];
         if link.standing == Standing::Leaving {
-            link.client.disconnect(Durability::Clean, &mut link.out);
+            link.disconnect(Durability::Clean);
             self.actions.push(Action::Close(id, Closing::Orderly));
             return;
         }
@@ -258,7 +261,7 @@ impl Worker {
                 continue;
             }
             if link.standing == Standing::Ready {
-                link.client.disconnect(self.plan.durability, &mut link.out);
+                link.disconnect(self.plan.durability);
             }
             let outlives = durable && link.established && link.client.version() != Version::V5;
             link.standing = if outlives { Standing::Returning } else { Standing::Leaving };

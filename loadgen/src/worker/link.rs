@@ -4,8 +4,9 @@ use tidemq::mqtt::QoS;
 
 use crate::client::Client;
 use crate::ledger::Track;
-use crate::plan::{ClientPlan, Role};
+use crate::plan::{ClientPlan, Durability, Role, Transport};
 use crate::schedule::Nanos;
+use crate::websocket::WebSocket;
 
 /// A link's number within its worker; it stays the same over reconnects.
 pub type LinkId = u32;
@@ -67,7 +68,10 @@ pub struct Link {
     /// It was ready once.
     pub established: bool,
     pub dirty: bool,
+    /// What it has to say and nobody has framed or sent.
     pub out: Vec<u8>,
+    /// What carries it, if it is not the connection itself.
+    pub websocket: Option<Box<WebSocket>>,
     /// When the step that it waits for began.
     pub since: Nanos,
     /// SUBACK codes that have not come yet.
@@ -82,7 +86,7 @@ pub struct Link {
 
 impl Link {
     /// The link of a client that is not connected yet.
-    pub fn new(client_no: u32, plan: &ClientPlan) -> Link {
+    pub fn new(client_no: u32, plan: &ClientPlan, transport: &Transport) -> Link {
         let mut scope = Scope { first: 0, only_topic: None, qos: QoS::ExactlyOnce };
         let mut tracks = Vec::new();
         if let Role::Subscriber { streams, only_topic, qos, .. } = &plan.role {
@@ -96,12 +100,24 @@ impl Link {
             established: false,
             dirty: false,
             out: Vec::new(),
+            websocket: match transport {
+                Transport::Tcp => None,
+                Transport::WebSocket(endpoint) => Some(Box::new(WebSocket::new(endpoint.clone(), client_no))),
+            },
             since: 0,
             ungranted: 0,
             receive_maximum: u16::MAX,
             publisher: NOBODY,
             tracks,
             scope,
+        }
+    }
+
+    /// Writes DISCONNECT, the last that it says.
+    pub fn disconnect(&mut self, durability: Durability) {
+        self.client.disconnect(durability, &mut self.out);
+        if let Some(websocket) = &mut self.websocket {
+            websocket.close();
         }
     }
 

@@ -11,8 +11,9 @@ use tidemq::mqtt::publish::Header;
 use tidemq::mqtt::topic::matches;
 use tidemq::mqtt::{Packet, PacketId, PacketType, QoS, ReasonCode, Sender, Version, decode, frame};
 
+use super::mock_websocket::{Heard, Server};
 use super::{Action, Closing, Findings, LinkId, Worker};
-use crate::plan::Plan;
+use crate::plan::{Plan, Transport};
 use crate::record::Recent;
 use crate::schedule::Nanos;
 use crate::tally::{Act, Count, Tally};
@@ -82,6 +83,10 @@ pub struct World {
     /// By link: generation of the connection, and whether it is open.
     connections: Vec<(u32, bool)>,
     partial: BTreeMap<LinkId, Vec<u8>>,
+    /// By link: the other side of its WebSocket, if it has one.
+    pub servers: BTreeMap<LinkId, Server>,
+    /// WebSockets that the client closed in order.
+    pub goodbyes: u64,
     clients: BTreeMap<LinkId, String>,
     sessions: BTreeMap<String, Session>,
     /// Clients whose session ends with the connection.
@@ -107,6 +112,8 @@ impl World {
             sequence: 0,
             deaf: BTreeSet::new(),
             partial: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            goodbyes: 0,
             clients: BTreeMap::new(),
             sessions: BTreeMap::new(),
             clean: BTreeSet::new(),
@@ -131,6 +138,9 @@ impl World {
             for id in dirty {
                 let bytes = std::mem::take(self.worker.output(id));
                 let (generation, open) = self.connections[id as usize];
+                if bytes.is_empty() {
+                    continue; // as the ring does
+                }
                 if open {
                     self.post(self.now + self.latency, Event::ToBroker(id, generation, bytes));
                 }
@@ -192,6 +202,7 @@ impl World {
         let c = &mut self.connections[id as usize];
         *c = (c.0 + 1, false);
         self.partial.remove(&id);
+        self.servers.remove(&id);
         if let Some(client) = self.clients.remove(&id) {
             let session = self.sessions.get_mut(&client).expect("made at CONNECT");
             if session.online == Some(id) {
@@ -230,10 +241,23 @@ impl World {
                     return self.post(self.stall.1, Event::ToBroker(id, generation, bytes));
                 }
                 if self.connections[id as usize] == (generation, true) {
-                    self.receive(id, &bytes);
+                    self.receive_from_wire(id, generation, &bytes);
                 }
             }
         }
+    }
+
+    fn receive_from_wire(&mut self, id: LinkId, generation: u32, bytes: &[u8]) {
+        if self.worker.plan.transport == Transport::Tcp {
+            return self.receive(id, bytes);
+        }
+        let server = self.servers.entry(id).or_default();
+        let Heard { plain, answer } = server.hear(bytes);
+        self.goodbyes += u64::from(server.is_closed());
+        if !answer.is_empty() {
+            self.post(self.now + self.latency, Event::ToClient(id, generation, answer));
+        }
+        self.receive(id, &plain);
     }
 
     fn receive(&mut self, id: LinkId, bytes: &[u8]) {
@@ -256,6 +280,9 @@ impl World {
     fn send(&mut self, id: LinkId, write: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
         write(&mut bytes);
+        if let Some(server) = self.servers.get_mut(&id) {
+            bytes = server.say(&bytes);
+        }
         let generation = self.connections[id as usize].0;
         self.post(self.now + self.latency, Event::ToClient(id, generation, bytes));
     }
@@ -382,7 +409,7 @@ impl World {
                 s.filters.iter().find(|(f, _)| matches(f, topic)).map(|(_, q)| (c.clone(), *q))
             })
             .collect();
-        for (client, granted) in to {
+        for (client, granted) in to.into_iter().chain(self.one_member(topic)) {
             let message =
                 Arc::new(Message { topic: topic.into(), payload: payload.into(), qos: qos.min(granted) });
             self.deliveries += 1;
@@ -401,6 +428,18 @@ impl World {
                 self.deliver(&client, &late);
             }
         }
+    }
+
+    /// Who takes it of those that share a filter; the mock knows one group.
+    fn one_member(&self, topic: &str) -> Option<(String, QoS)> {
+        let shares = |filter: &str| {
+            let rest = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+            rest.is_some_and(|(_, filter)| matches(filter, topic))
+        };
+        let members: Vec<_> = (self.sessions.iter())
+            .filter_map(|(c, s)| s.filters.iter().find(|(f, _)| shares(f)).map(|(_, q)| (c.clone(), *q)))
+            .collect();
+        members.get(self.deliveries as usize % members.len().max(1)).cloned()
     }
 
     fn deliver(&mut self, client: &str, message: &Arc<Message>) {

@@ -7,6 +7,8 @@ mod cutting;
 mod link;
 #[cfg(test)]
 mod mock;
+#[cfg(test)]
+mod mock_websocket;
 mod publishing;
 mod seen;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use crate::client::Ended;
 use crate::plan::Plan;
 use crate::schedule::{Nanos, SECOND};
 use crate::tally::{Act, Count, Tally};
+use crate::websocket::Broken;
 
 /// What the driver shall do, in this order, after it has flushed the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl Worker {
     /// Worker `me` of the plan's, with its share of the clients. `now` is when the first connection is due.
     pub fn new(plan: Arc<Plan>, me: u32, now: Nanos) -> Worker {
         let mine = plan.clients.iter().enumerate().filter(|(_, c)| c.worker == me);
-        let mut links: Vec<Link> = mine.map(|(i, c)| Link::new(i as u32, c)).collect();
+        let mut links: Vec<Link> = mine.map(|(i, c)| Link::new(i as u32, c, &plan.transport)).collect();
         let publishing = Publishing::new(&plan, &mut links);
         Worker {
             me,
@@ -199,13 +202,24 @@ impl Worker {
     pub fn take_dirty(&mut self, to: &mut Vec<LinkId>) {
         std::mem::swap(&mut self.dirty, to);
         for &id in to.iter() {
-            self.links[id as usize].dirty = false;
+            let link = &mut self.links[id as usize];
+            link.dirty = false;
+            if let Some(websocket) = &mut link.websocket {
+                // What a full socket has not taken stays framed; the rest waits where publishers look at its length.
+                if websocket.wire().len() < LARGE_BUFFER {
+                    websocket.seal(&mut link.out);
+                }
+            }
         }
     }
 
     /// What waits to be sent on a link. The driver removes what it has sent.
     pub fn output(&mut self, id: LinkId) -> &mut Vec<u8> {
-        &mut self.links[id as usize].out
+        let link = &mut self.links[id as usize];
+        match &mut link.websocket {
+            None => &mut link.out,
+            Some(websocket) => websocket.wire(),
+        }
     }
 
     /// There is room again on a link that still has output.
@@ -215,19 +229,31 @@ impl Worker {
 
     /// All output of a link was sent.
     pub fn handle_sent(&mut self, id: LinkId) {
-        let link = &mut self.links[id as usize];
-        if link.out.capacity() > LARGE_BUFFER {
-            link.out = Vec::new();
+        let sent = self.output(id);
+        if sent.capacity() > LARGE_BUFFER {
+            *sent = Vec::new();
         }
-        link.out.clear();
-        self.publishing.retry(link);
+        sent.clear();
+        self.publishing.retry(&self.links[id as usize]);
+        self.mark(id);
     }
 
     /// Bytes arrived at `now`. False: why was counted, and the driver closes the socket.
     pub fn handle_bytes(&mut self, id: LinkId, bytes: &[u8], now: Nanos) -> bool {
         let link = &mut self.links[id as usize];
         let mut view = View::new(&mut self.seen, &self.plan, link.tracks.as_mut_slice(), &link.scope, now);
-        let result = link.client.handle_bytes(bytes, &mut link.out, &mut view);
+        let result = match &mut link.websocket {
+            None => link.client.handle_bytes(bytes, &mut link.out, &mut view),
+            Some(websocket) => {
+                let was_open = websocket.is_open();
+                let take = |piece: &[u8]| link.client.handle_bytes(piece, &mut link.out, &mut view);
+                let result = websocket.handle_bytes(bytes, take);
+                if websocket.is_open() && !was_open {
+                    link.since = now; // CONNECT goes out now
+                }
+                result
+            }
+        };
         let (connected, granted, acked) = (view.connected, std::mem::take(&mut view.granted), view.acked);
         if acked > 0 {
             self.tally[Count::Inflight] -= acked;
@@ -243,12 +269,21 @@ impl Worker {
         if let Err(why) = result {
             self.lose(id, &describe(why), now);
         }
+        if let Err(Ended::WebSocket(Broken::Closed(_))) = result {
+            // It is answered before the socket is closed.
+            self.actions.push(Action::Close(id, Closing::Orderly));
+            return true;
+        }
         result.is_ok()
     }
 
     fn mark(&mut self, id: LinkId) {
         let link = &mut self.links[id as usize];
-        if !link.dirty && !link.out.is_empty() {
+        let waits = match &mut link.websocket {
+            None => !link.out.is_empty(),
+            Some(websocket) => !websocket.wire().is_empty() || websocket.is_open() && !link.out.is_empty(),
+        };
+        if waits && !link.dirty {
             link.dirty = true;
             self.dirty.push(id);
         }
@@ -262,6 +297,7 @@ fn describe(why: Ended) -> String {
             format!("the broker sent DISCONNECT: {reason:?} (0x{:02x})", reason as u8)
         }
         Ended::Violation(violation) => format!("the broker broke the protocol: {}", violation.describe()),
+        Ended::WebSocket(broken) => broken.to_string(),
         Ended::Unexpected(kind) => format!("the broker sent {kind:?}, which does not belong there"),
     }
 }

@@ -4,6 +4,7 @@ use tidemq::mqtt::{QoS, ReasonCode};
 
 use super::link::Scope;
 use crate::client::{Delivery, Observer};
+use crate::group::Group;
 use crate::inflight::Outgoing;
 use crate::ledger::{Arrival, Deliveries, Track};
 use crate::plan::{Plan, Rate, Stream};
@@ -31,6 +32,8 @@ pub struct Seen {
     pub last_delivery: Nanos,
     /// Messages due before this are not measured.
     pub measure_from: Nanos,
+    /// What came to the members of the shared subscription here, if there is one.
+    pub group: Option<Group>,
     /// In an open loop the raw latency differs from the one that counts.
     has_raw: bool,
 }
@@ -48,6 +51,7 @@ impl Seen {
             misdelivered: 0,
             last_delivery: 0,
             measure_from: Nanos::MAX,
+            group: plan.shared.then(|| Group::new(plan.streams.len())),
             has_raw: matches!(plan.rate, Rate::PerSec(_)),
         }
     }
@@ -109,7 +113,13 @@ impl Observer for View<'_> {
             seen.misdelivered += 1;
             return;
         }
-        let arrival = track.note(stamp.seq);
+        let arrival = match &mut seen.group {
+            None => track.note(stamp.seq),
+            Some(group) => {
+                track.count_one();
+                group.note(stamp.stream as usize, stamp.seq)
+            }
+        };
         seen.deliveries[delivery.qos as usize].count(arrival, delivery.dup);
         if arrival == Arrival::Repeat {
             return;

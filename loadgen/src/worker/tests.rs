@@ -2,23 +2,27 @@
 
 use super::mock::{Fault, World};
 use super::*;
-use crate::plan::{Cuts, Durability, Login, Rate};
+use crate::plan::{Cuts, Durability, Login, Rate, Transport};
 use crate::record::Phase;
 use crate::scenarios::{Naming, Shape, Versions};
+use crate::websocket::Endpoint;
 use tidemq::mqtt::{QoS, Version};
 
 const START: Nanos = SECOND;
 const FOREVER: Nanos = 1000 * SECOND;
 
 fn plan(shape: Shape, qos: QoS, rate: Rate, messages: u64) -> Plan {
-    let naming = Naming { prefix: "t".into(), run: 7, versions: Versions::Mixed, workers: 1 };
+    let group = "g".to_owned();
+    let naming = Naming { prefix: "t".into(), run: 7, versions: Versions::Mixed, group, workers: 1 };
     let cast = shape.cast(&naming, qos);
     Plan {
         run: 7,
         clients: cast.clients,
         streams: cast.streams,
         publishers: cast.publishers,
+        shared: matches!(shape, Shape::Shared { .. }),
         workers: 1,
+        transport: Transport::Tcp,
         login: Login::default(),
         durability: Durability::Clean,
         payload: 40,
@@ -255,4 +259,94 @@ fn a_rate_that_cannot_be_kept_leaves_messages_unsent_and_says_so() {
     let tally = world.run(Act::Drain, START, FOREVER, |t| t[Count::Inflight] == 0);
     assert!((195..=205).contains(&tally[Count::Published]), "{}", tally[Count::Published]);
     assert_eq!(tally[Count::Published] + tally[Count::Unsent], 1000);
+}
+
+fn over_websocket(mut plan: Plan) -> Plan {
+    let endpoint = Endpoint { host: "mock".into(), path: "/mqtt".into(), seed: 5 };
+    plan.transport = Transport::WebSocket(Arc::new(endpoint));
+    plan
+}
+
+#[test]
+fn over_websocket_everything_is_delivered_and_left_in_order() {
+    for (qos, durability) in [
+        (QoS::AtMostOnce, Durability::Clean),
+        (QoS::AtLeastOnce, Durability::Durable),
+        (QoS::ExactlyOnce, Durability::Clean),
+    ] {
+        let shape = Shape::Fanout { publishers: 2, subscribers: 5, topics: 3 };
+        let mut plan = over_websocket(plan(shape, qos, Rate::Window(3), 200));
+        plan.durability = durability;
+        let mut world = World::new(plan);
+        let tally = play(&mut world);
+        assert_eq!(tally[Count::Published], 200);
+        assert_eq!(tally.unique(), 1_000, "{qos:?}");
+        assert_eq!(world.servers.values().filter(|server| !server.is_closed()).count(), 7);
+        world.run(Act::Finish, START, FOREVER, |_| false);
+        assert!(world.worker.is_finished());
+        if durability == Durability::Durable {
+            assert_eq!(world.sessions_left(), 0);
+        }
+        assert!(world.goodbyes >= 7, "{} WebSockets closed in order", world.goodbyes);
+        let found = world.findings();
+        let d = found.seen.deliveries[qos as usize];
+        assert_eq!((d.unique, d.repeated + d.repeated_dup + d.late), (1_000, 0));
+        assert_eq!((found.failures, found.seen.misdelivered + found.seen.foreign), (BTreeMap::new(), 0));
+    }
+}
+
+#[test]
+fn over_websocket_the_handshake_is_no_part_of_what_connack_takes() {
+    let shape = Shape::Connect { connections: 5 };
+    let mut world = World::new(over_websocket(plan(shape, QoS::AtMostOnce, Rate::Window(1), 0)));
+    world.latency = SECOND / 1000;
+    world.run(Act::Connect, 0, START, |t| t[Count::Ready] == 5);
+    let found = world.findings();
+    let h = found.seen.recorder.histogram(Phase::ConnAck).expect("recorded");
+    assert!((1_990_000..2_010_000).contains(&h.max()), "{}", h.max());
+}
+
+#[test]
+fn over_websocket_cut_connections_lose_nothing() {
+    for seed in 0..5 {
+        let shape = Shape::Chaos { publishers: 12, subscribers: 12, topics: 4 };
+        let mut plan = over_websocket(plan(shape, QoS::AtMostOnce, Rate::PerSec(500.0), 3000));
+        plan.durability = Durability::Durable;
+        plan.cuts = Some(Cuts { per_sec: 20.0, longest_away: SECOND / 5, seed });
+        let mut world = World::new(plan);
+        world.latency = SECOND / 100;
+        let tally = play(&mut world);
+        let found = world.findings();
+        let [_, one, two] = found.seen.deliveries;
+        assert!(found.cuts > 50 && found.failures.is_empty(), "seed {seed}: {:?}", found.failures);
+        assert_eq!(one.unique + two.unique, tally[Count::ExpectedSure], "seed {seed}");
+        assert_eq!(two.repeated + two.repeated_dup + one.late + two.late, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_shared_subscription_gets_each_message_once_and_its_spread_is_told() {
+    let shape = Shape::Shared { publishers: 3, subscribers: 4 };
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        for fault in [Fault::None, Fault::Lose(50), Fault::Repeat(50)] {
+            let mut world = World::new(plan(shape, qos, Rate::PerSec(500.0), 300));
+            world.fault = fault;
+            let tally = play(&mut world);
+            assert_eq!(tally[Count::ExpectedLoose] + tally[Count::ExpectedSure], 300);
+            let found = world.findings();
+            let d = found.seen.deliveries[qos as usize];
+            let expected = match fault {
+                Fault::Lose(_) => (294, 0),
+                Fault::Repeat(_) => (300, 6),
+                _ => (300, 0),
+            };
+            assert_eq!((d.unique, d.repeated, d.late), (expected.0, expected.1, 0), "{qos:?} {fault:?}");
+            let taken = |(_, tracks): &(u32, Vec<crate::ledger::Track>)| {
+                tracks.iter().map(crate::ledger::Track::counted).sum::<u64>()
+            };
+            let members: Vec<u64> = found.subscribers.iter().map(taken).collect();
+            assert_eq!(members.iter().sum::<u64>(), expected.0 + expected.1);
+            assert!(members.len() == 4 && members.iter().all(|n| (70..=80).contains(n)), "{members:?}");
+        }
+    }
 }

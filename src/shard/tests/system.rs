@@ -1,5 +1,7 @@
 //! What the broker says of itself below `$SYS`: who gets it, that it counts nowhere, and the sums it is made of.
 
+use std::num::NonZeroU16;
+
 use super::*;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::connect::{Will, WillProperties};
@@ -12,6 +14,13 @@ fn tell(b: &mut Broker, topic: &str, payload: &str) {
     let home = Homes::new(KEY, b.shards.len() as u16).of(topic.as_bytes());
     b.shards[home.index()].handle_system(topic, payload.as_bytes());
     b.settle();
+}
+
+/// A retained message by an alias, which the topic makes or its absence uses.
+fn by_alias(topic: &str) -> Packet<'_> {
+    let properties = PublishProperties { topic_alias: NonZeroU16::new(1), ..PublishProperties::default() };
+    let (dup, qos, retain, packet_id) = (false, QoS::AtLeastOnce, true, PacketId::new(9));
+    Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload: b"forged" })
 }
 
 fn census(b: &Broker, of: fn(&Census) -> usize) -> usize {
@@ -112,6 +121,10 @@ fn clients_neither_publish_nor_clear_nor_leave_a_will_there() {
             assert!(b.received(forger)[0].contains("NotAuthorized"));
             b.publish(forger, TOPIC, payload, QoS::AtMostOnce, true);
         }
+        for topic in [TOPIC, ""] {
+            b.send(forger, &by_alias(topic));
+            assert!(b.received(forger)[0].contains("NotAuthorized"), "by alias, {topic:?}");
+        }
         let mut c = connect(Version::V5, "heir");
         c.will = Some(Will {
             qos: QoS::AtMostOnce,
@@ -133,7 +146,7 @@ fn what_waits_in_backlogs_is_summed_until_it_is_sent_or_its_session_ends() {
     let mut b = Broker::new(1);
     let mut c = connect(Version::V5, "away");
     (c.properties.session_expiry_secs, c.clean_start) = (Some(60), false);
-    c.properties.receive_maximum = std::num::NonZeroU16::new(1);
+    c.properties.receive_maximum = NonZeroU16::new(1);
     let (away, _) = b.connect_with(&c);
     b.subscribe(away, "t", QoS::AtLeastOnce);
     let publisher = b.connect(Version::V5, "publisher");
