@@ -42,6 +42,8 @@ mod tests {
         let mut config = Draft::read(FRESH).unwrap().config;
         assert_eq!(compile(&config, Generation(3)).listeners, []);
         config.enabled = true;
+        assert_eq!(compile(&config, Generation(3)).listeners.len(), 1);
+        config.listeners[1].enabled = true;
         config.limits.topic_levels = 9;
         let compiled = compile(&config, Generation(3));
         let written: Vec<String> = compiled.listeners.iter().map(ToString::to_string).collect();

@@ -21,7 +21,7 @@ fn the_fresh_configuration_is_disabled_and_reachable_from_this_machine_alone() {
     assert_eq!(config.listeners[1].protocol, Protocol::WebSocket);
     assert_eq!(config.listeners[1].address, "127.0.0.1:8083".parse().unwrap());
     assert_eq!(config.listeners[1].path.as_deref(), Some("/mqtt"));
-    assert!(config.listeners[1].enabled);
+    assert!(!config.listeners[1].enabled);
     assert_eq!(config.admin.address, "127.0.0.1:9883".parse().unwrap());
     assert!(config.broker.persistent_sessions);
     assert_eq!(config.limits, Limits::default());

@@ -75,13 +75,13 @@ def command(*arguments, **options):
 class Broker:
     """`tidemq serve` on a free port, with its data in a folder of its own."""
 
-    def __init__(self, *arguments, data=None, listen=True, env=None):
+    def __init__(self, *arguments, data=None, listen=True, env=None, shards=SHARDS):
         self._temp = None
         if data is None:
             self._temp = tempfile.TemporaryDirectory(prefix="tidemq-e2e-")
             data = self._temp.name
         self.data = Path(data)
-        line = [BINARY, "serve", "--data", str(self.data), "--shards", SHARDS, *arguments]
+        line = [BINARY, "serve", "--data", str(self.data), "--shards", str(shards), *arguments]
         if listen:
             line += ["--listen", "127.0.0.1:0"]
         environment = {**os.environ, **(env or {})}
@@ -92,6 +92,7 @@ class Broker:
         self.log = Lines(self.process.stderr)
         self.host = "127.0.0.1"
         self.port = None
+        self.websocket = None
 
     @property
     def config(self):
@@ -107,6 +108,8 @@ class Broker:
         for line in self.out.seen:
             if found := re.match(r"listening on tcp (.*):(\d+)$", line):
                 self.port = int(found[2])
+            elif found := re.match(r"listening on websocket (\S+)$", line):
+                self.websocket = f"ws://{found[1]}"
         return self
 
     def edit(self, old, new):

@@ -2,6 +2,7 @@
 
 import queue
 import socket
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -32,14 +33,32 @@ def taken(box, what):
 class Client:
     """One client; `connect` before anything else."""
 
-    def __init__(self, broker, client_id, version=V3, clean=True, expiry=0, keep_alive=60, will=None):
+    def __init__(
+        self,
+        broker,
+        client_id,
+        version=V3,
+        clean=True,
+        expiry=0,
+        keep_alive=60,
+        will=None,
+        receive_maximum=None,
+        manual_ack=False,
+        websocket=False,
+    ):
         options = {"clean_session": clean} if version == V3 else {}
+        if websocket:
+            options["transport"] = "websockets"
         self.paho = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version, reconnect_on_failure=False, **options
         )
         self.paho.max_inflight_messages_set(1000)
         self.broker, self.version, self.clean, self.expiry = broker, version, clean, expiry
-        self.keep_alive = keep_alive
+        self.keep_alive, self.receive_maximum = keep_alive, receive_maximum
+        self.url = urlsplit(broker.websocket if websocket else f"tcp://{broker.host}:{broker.port}")
+        if websocket:
+            self.paho.ws_set_options(path=self.url.path)
+        self.paho.manual_ack_set(manual_ack)
         self.connacks, self.messages, self.acks, self.ends = (queue.Queue() for _ in range(4))
         self.pings = queue.Queue()
         if will:
@@ -57,9 +76,12 @@ class Client:
         if self.version == V5:
             options["clean_start"] = self.clean
             options["properties"] = properties(PacketTypes.CONNECT, SessionExpiryInterval=self.expiry)
-        self.paho.connect(self.broker.host, self.broker.port, keepalive=self.keep_alive, **options)
+            if self.receive_maximum:
+                options["properties"].ReceiveMaximum = self.receive_maximum
+        self.paho.connect(self.url.hostname, self.url.port, keepalive=self.keep_alive, **options)
         # paho writes packets as they are queued; Nagle would only slow the test down.
-        self.paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.url.scheme == "tcp":
+            self.paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.paho.loop_start()
         return taken(self.connacks, "CONNACK")
 

@@ -1,0 +1,131 @@
+"""paho-mqtt (Python) as a client program of the matrix; `words` says what it obeys and answers."""
+
+import queue
+import sys
+from urllib.parse import urlsplit
+
+import paho.mqtt
+import paho.mqtt.client as mqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from words import Words, written
+
+
+def say(verb, **fields):
+    sys.stdout.write(written(verb, **fields) + "\n")
+    sys.stdout.flush()
+
+
+def properties(kind, **values):
+    """Those that have a value; none at all become None."""
+    made = Properties(kind)
+    for name, value in values.items():
+        if value not in (None, []):
+            setattr(made, name, value)
+    return None if made.isEmpty() else made
+
+
+class Program:
+    def __init__(self):
+        self.paho = None
+        self.five = False
+        self.answers = queue.SimpleQueue()
+
+    def connect(self, line):
+        url = urlsplit(line.text("url"))
+        transport = "tcp" if url.scheme == "tcp" else "websockets"
+        self.five = line.number("version") == 5
+        options = {} if self.five else {"clean_session": line.flag("clean")}
+        self.paho = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2,
+            line.text("id"),
+            protocol=line.number("version"),
+            transport=transport,
+            reconnect_on_failure=False,
+            **options,
+        )
+        self.paho.max_inflight_messages_set(1000)
+        if transport == "websockets":
+            self.paho.ws_set_options(path=url.path)
+        if line.text("will-topic"):
+            self.paho.will_set(
+                line.text("will-topic"), line.data("will-payload"), line.number("will-qos"), line.flag("will-retain")
+            )
+        self.paho.on_connect = self.connected
+        self.paho.on_message = self.message
+        self.paho.on_subscribe = lambda _c, _u, _mid, reasons, _p: say("subscribed", reason=reasons[0].value)
+        self.paho.on_unsubscribe = lambda *_: say("unsubscribed")
+        self.paho.on_publish = lambda *_: say("published")
+        self.paho.on_disconnect = lambda *_: self.answers.put("end")
+        if self.five:
+            options["clean_start"] = line.flag("clean")
+            options["properties"] = properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=line.number("expiry"),
+                TopicAliasMaximum=line.number("alias-maximum"),
+            )
+        else:
+            options = {}
+        self.paho.connect(url.hostname, url.port, **options)
+        self.paho.loop_start()
+
+    def connected(self, _client, _user, flags, reason, props):
+        if reason.is_failure:
+            say("refused", why=reason)
+        else:
+            assigned = getattr(props, "AssignedClientIdentifier", None)
+            say("connected", session_present=flags.session_present, assigned=assigned)
+
+    def message(self, _client, _user, message):
+        props = message.properties
+        say(
+            "message",
+            topic=message.topic,
+            payload=message.payload,
+            qos=message.qos,
+            retain=message.retain,
+            expiry=getattr(props, "MessageExpiryInterval", None),
+            identifier=getattr(props, "SubscriptionIdentifier", []),
+            user=[f"{key}:{value}" for key, value in getattr(props, "UserProperty", [])],
+        )
+
+    def subscribe(self, line):
+        if self.five:
+            props = properties(PacketTypes.SUBSCRIBE, SubscriptionIdentifier=line.number("identifier"))
+            options = SubscribeOptions(qos=line.number("qos"))
+            self.paho.subscribe(line.text("filter"), options=options, properties=props)
+        else:
+            self.paho.subscribe(line.text("filter"), line.number("qos"))
+
+    def unsubscribe(self, line):
+        self.paho.unsubscribe(line.text("filter"))
+
+    def publish(self, line):
+        props = properties(
+            PacketTypes.PUBLISH,
+            MessageExpiryInterval=line.number("expiry"),
+            TopicAlias=line.number("alias"),
+            UserProperty=line.pairs("user"),
+        )
+        self.paho.publish(
+            line.text("topic"), line.data("payload"), line.number("qos"), line.flag("retain"), properties=props
+        )
+
+    def disconnect(self, _line):
+        self.paho.disconnect()
+        self.answers.get()
+        self.paho.loop_stop()
+        say("disconnected")
+
+
+def main():
+    say("hello", version=paho.mqtt.__version__)
+    program = Program()
+    for text in sys.stdin:
+        line = Words(text.rstrip("\n"))
+        getattr(program, line.verb)(line)
+
+
+main()
