@@ -289,6 +289,7 @@ fn read_limits(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Limits {
         backlog_bytes: s.size("backlog_bytes", d.backlog_bytes, 0..=u32::MAX),
         output_bytes: s.size("output_bytes", d.output_bytes, 1_024..=u32::MAX),
         output_stall_secs: s.number("output_stall_secs", d.output_stall_secs, 1..=u16::MAX),
+        output_stall_bytes: s.size("output_stall_bytes", d.output_stall_bytes, 1..=u32::MAX),
         connect_timeout_secs: s.number("connect_timeout_secs", d.connect_timeout_secs, 1..=u16::MAX),
         keep_alive_maximum_secs: s.number("keep_alive_maximum_secs", d.keep_alive_maximum_secs, 0..=u16::MAX),
         session_expiry_maximum_secs: s.number(

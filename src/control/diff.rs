@@ -110,6 +110,7 @@ fn limit_fields(limits: &Limits, out: &mut Vec<Field>) {
         backlog_bytes: Live,
         output_bytes: Live,
         output_stall_secs: Live,
+        output_stall_bytes: Live,
         connect_timeout_secs: NewConnections,
         keep_alive_maximum_secs: NewConnections,
         session_expiry_maximum_secs: NewConnections,

@@ -35,8 +35,11 @@ pub struct Limits {
     pub backlog_bytes: u32,
     /// Output that waits in a connection before QoS 0 is dropped and QoS 1 and 2 wait in the backlog.
     pub output_bytes: u32,
-    /// A connection whose output makes no progress for so long is closed.
+    /// A connection of which output waits for so long, and which takes less than `output_stall_bytes` of it, is closed.
     pub output_stall_secs: u16,
+    /// The least that is taken of waiting output in `output_stall_secs`: with both as shipped half a kilobyte a second,
+    /// which any link does, and which a reader of a byte now and then does not.
+    pub output_stall_bytes: u32,
     /// From accept to CONNECT, everything included.
     pub connect_timeout_secs: u16,
     /// Longest Keep Alive; 0 = as asked. 5.0 clients are told by Server Keep Alive.
@@ -91,6 +94,7 @@ impl Default for Limits {
             backlog_bytes: 16 << 20,
             output_bytes: 4 << 20,
             output_stall_secs: 30,
+            output_stall_bytes: 16 << 10,
             connect_timeout_secs: 10,
             keep_alive_maximum_secs: 0,
             session_expiry_maximum_secs: 24 * 3_600,

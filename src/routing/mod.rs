@@ -15,7 +15,7 @@ mod trie;
 
 pub use groups::{Accept, Groups, Share};
 pub use home::{BUCKETS, Homes};
-pub use retained::{Cursor, Progress, Retained};
+pub use retained::{Cursor, Overtaken, Progress, Retained};
 pub use table::Table;
 
 pub use crate::ids::{ShardId, Slot};

@@ -4,7 +4,7 @@
 //! A cursor replays what was there when it was opened: everything put later reaches its subscriber as a live
 //! message. Between two slices entries may come and go, so a cursor keeps a topic, not a place in the map.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use crate::mqtt::topic;
@@ -15,6 +15,8 @@ struct Entry<T> {
     /// When it was put, in the sequence of this map.
     seq: u64,
     bytes: usize,
+    /// Cursors up to this number have had it before a newer message, if they had not reached it.
+    passed: u64,
 }
 
 /// Values by topic name.
@@ -24,6 +26,8 @@ pub struct Retained<T> {
     /// The latest put.
     seq: u64,
     bytes: u64,
+    /// The latest cursor.
+    opened: u64,
 }
 
 /// How far the replay for one new subscription has come.
@@ -33,8 +37,18 @@ pub struct Cursor {
     /// Only what was put up to here is replayed.
     upto: u64,
     position: Position,
-    /// Topics after the position that were yielded already.
-    overtaken: BTreeSet<Box<str>>,
+    /// Cursors count up from 1 in the order of their opening.
+    pub number: u64,
+}
+
+/// What some cursors would have replayed later than a live message that comes now.
+#[derive(Clone, Debug)]
+pub struct Overtaken<T> {
+    /// The value.
+    pub value: T,
+    /// Cursors up to this number have had it.
+    pub after: u64,
+    seq: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +70,7 @@ pub enum Progress {
 
 impl<T> Default for Retained<T> {
     fn default() -> Self {
-        Retained { entries: BTreeMap::new(), seq: 0, bytes: 0 }
+        Retained { entries: BTreeMap::new(), seq: 0, bytes: 0, opened: 0 }
     }
 }
 
@@ -70,7 +84,7 @@ impl<T: Clone> Retained<T> {
     pub fn put(&mut self, topic: &str, value: T, bytes: usize) -> Option<T> {
         self.seq += 1;
         self.bytes += bytes as u64;
-        let entry = Entry { value, seq: self.seq, bytes };
+        let entry = Entry { value, seq: self.seq, bytes, passed: 0 };
         let old = match self.entries.get_mut(topic) {
             Some(old) => std::mem::replace(old, entry),
             None => {
@@ -111,13 +125,9 @@ impl<T: Clone> Retained<T> {
 
     /// Begins the replay of what is retained now for the topics that `filter` matches. The filter is valid and
     /// without `$share`.
-    pub fn open(&self, filter: &str) -> Cursor {
-        Cursor {
-            filter: filter.into(),
-            upto: self.seq,
-            position: Position::Start,
-            overtaken: BTreeSet::new(),
-        }
+    pub fn open(&mut self, filter: &str) -> Cursor {
+        self.opened += 1;
+        Cursor { filter: filter.into(), upto: self.seq, position: Position::Start, number: self.opened }
     }
 
     /// Appends up to `most` further values to `out`, in topic order, and looks at no more than `visits` entries,
@@ -129,48 +139,35 @@ impl<T: Clone> Retained<T> {
         most: usize,
         out: &mut Vec<T>,
     ) -> Progress {
-        let Cursor { filter, upto, position, overtaken } = cursor;
+        let Cursor { filter, upto, position, number } = cursor;
         let mut yielded = 0;
         let mut last = None;
         for (topic, entry) in self.from(filter, position) {
             if *visits == 0 || yielded == most {
                 if let Some(last) = last {
                     *position = Position::After(Box::from(last));
-                    *overtaken = overtaken.split_off::<str>(last);
-                    overtaken.remove::<str>(last);
                 }
                 return Progress::More;
             }
             *visits -= 1;
             last = Some(topic);
-            if entry.seq <= *upto && topic::matches(filter, topic) && !overtaken.contains(topic) {
+            if entry.seq <= *upto && entry.passed < *number && topic::matches(filter, topic) {
                 out.push(entry.value.clone());
                 yielded += 1;
             }
         }
         *position = Position::End;
-        *overtaken = BTreeSet::new();
         Progress::Done
     }
 
-    /// To be asked before a live message for `topic` is routed to the cursor's subscriber, and before the message
-    /// is put: the value that the cursor would have replayed later than the live message, to be delivered now.
-    /// It is yielded this once.
-    pub fn overtake(&self, cursor: &mut Cursor, topic: &str) -> Option<T> {
-        match &cursor.position {
-            Position::Start => {}
-            Position::After(last) if **last < *topic => {}
-            Position::After(_) | Position::End => return None,
-        }
-        let entry = self.entries.get(topic)?;
-        if entry.seq > cursor.upto
-            || cursor.overtaken.contains(topic)
-            || !topic::matches(&cursor.filter, topic)
-        {
-            return None;
-        }
-        cursor.overtaken.insert(topic.into());
-        Some(entry.value.clone())
+    /// To be asked before a live message for `topic` is routed, and before the message is put: the value, if there are
+    /// cursors that may still have to replay it. Those opened after number `after` for which [`Cursor::is_overtaken`]
+    /// get it now. Asked again, it names only cursors that have been opened since: no cursor is looked at twice for a
+    /// topic, however many messages come.
+    pub fn overtake(&mut self, topic: &str) -> Option<Overtaken<T>> {
+        let entry = self.entries.get_mut(topic)?;
+        let after = std::mem::replace(&mut entry.passed, self.opened);
+        (after < self.opened).then(|| Overtaken { value: entry.value.clone(), after, seq: entry.seq })
     }
 
     /// The entries after `position` among which are all those that `filter` matches, in topic order.
@@ -198,6 +195,21 @@ impl<T: Clone> Retained<T> {
             first.chain(rest.into_iter().flatten()).take_while(move |(topic, _)| topic.starts_with(prefix))
         });
         whole.into_iter().chain(below.into_iter().flatten()).map(|(topic, entry)| (&**topic, entry))
+    }
+}
+
+impl Cursor {
+    /// Whether this cursor would have replayed what is overtaken, and has not reached it.
+    pub fn is_overtaken<T>(&self, topic: &str, overtaken: &Overtaken<T>) -> bool {
+        let ahead = match &self.position {
+            Position::Start => true,
+            Position::After(last) => **last < *topic,
+            Position::End => false,
+        };
+        ahead
+            && self.number > overtaken.after
+            && overtaken.seq <= self.upto
+            && topic::matches(&self.filter, topic)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Offer {
     pub run: Arc<Run>,
     /// Its place in the run.
     pub item: u32,
-    /// QoS of the delivery: 1 or 2.
+    /// QoS of the delivery: 1 or 2, and 0 behind something that must come first.
     pub qos: QoS,
     /// RETAIN as the client sees it.
     pub retain: bool,
@@ -33,6 +33,12 @@ pub struct Offer {
     pub ids: Ids,
     /// The shared subscription by which it comes.
     pub shared: Option<Slot>,
+}
+
+impl Offer {
+    fn holds_back(&self) -> bool {
+        self.retain || self.qos == QoS::AtMostOnce
+    }
 }
 
 /// How much may wait.
@@ -69,6 +75,8 @@ pub enum ToSend<'a> {
     },
     /// A PUBREL that went out before.
     PubRel(PacketId),
+    /// A PUBLISH of QoS 0 that waited for its turn.
+    Once(Offer),
 }
 
 /// How an acknowledgement fits what is in flight.
@@ -94,6 +102,8 @@ pub struct Outgoing {
     window: usize,
     backlog: VecDeque<Offer>,
     backlog_bytes: usize,
+    /// How many of `backlog` are retained messages, or of QoS 0.
+    holding_back: usize,
 }
 
 impl Outgoing {
@@ -110,6 +120,15 @@ impl Outgoing {
     pub fn disconnect(&mut self) {
         self.window = 0;
         self.sent = 0;
+        if self.holding_back > 0 {
+            self.take_waiting_if(|offer| offer.qos == QoS::AtMostOnce); // not kept for whoever is not there
+        }
+    }
+
+    /// Whether what is published at QoS 0 now must wait too: a retained message does, which may be of the same topic
+    /// and must not come after a newer one.
+    pub fn holds_back(&self) -> bool {
+        self.holding_back > 0
     }
 
     /// How many new messages may be sent now. Zero while something older waits.
@@ -128,13 +147,16 @@ impl Outgoing {
         id
     }
 
-    /// Lets a message wait. False: the backlog is full, the message is dropped.
+    /// Lets a message wait. False: the backlog is full, the message is dropped. Of QoS 0 only so many may wait that
+    /// half of it is left to the others.
     pub fn wait(&mut self, offer: Offer, limit: Limit) -> bool {
         let bytes = offer.run.item_bytes(&offer.run.items()[offer.item as usize]);
-        if self.backlog.len() >= limit.messages || self.backlog_bytes + bytes > limit.bytes {
+        let part = if offer.qos == QoS::AtMostOnce { 2 } else { 1 };
+        if self.backlog.len() >= limit.messages / part || self.backlog_bytes + bytes > limit.bytes / part {
             return false;
         }
         self.backlog_bytes += bytes;
+        self.holding_back += usize::from(offer.holds_back());
         self.backlog.push_back(offer);
         true
     }
@@ -153,13 +175,17 @@ impl Outgoing {
                 None => ToSend::PubRel(f.id),
             });
         }
-        while self.in_flight.len() < self.window {
+        while self.next_may_go() {
             let offer = self.backlog.pop_front()?;
             let item = offer.run.items()[offer.item as usize];
             self.backlog_bytes -= offer.run.item_bytes(&item);
+            self.holding_back -= usize::from(offer.holds_back());
             if item.expires <= now {
                 *expired += 1;
                 continue;
+            }
+            if offer.qos == QoS::AtMostOnce {
+                return Some(ToSend::Once(offer));
             }
             let id = self.send(offer);
             let f = self.in_flight.back().expect("just pushed");
@@ -255,13 +281,20 @@ impl Outgoing {
         self.backlog = kept.into();
         let bytes = |offer: &Offer| offer.run.item_bytes(&offer.run.items()[offer.item as usize]);
         self.backlog_bytes -= taken.iter().map(bytes).sum::<usize>();
+        self.holding_back -= taken.iter().filter(|offer| offer.holds_back()).count();
         taken
     }
 
     /// Whether `poll_send` may have something.
     pub fn has_more(&self) -> bool {
         let unsent = self.sent < self.in_flight.len() && self.sent < self.window;
-        unsent || (!self.backlog.is_empty() && self.in_flight.len() < self.window)
+        unsent || (self.sent == self.in_flight.len() && self.next_may_go())
+    }
+
+    /// Whether something waits whose turn it is: QoS 0 needs no room in the window.
+    fn next_may_go(&self) -> bool {
+        let Some(next) = self.backlog.front() else { return false };
+        self.window > 0 && (self.in_flight.len() < self.window || next.qos == QoS::AtMostOnce)
     }
 
     /// Messages in flight.
@@ -349,6 +382,10 @@ mod tests {
                 ToSend::Publish { offer, dup, .. } => {
                     let payload = offer.run.payload(&offer.run.items()[0]);
                     (String::from_utf8_lossy(payload).into_owned(), dup)
+                }
+                ToSend::Once(offer) => {
+                    let item = offer.run.items()[offer.item as usize];
+                    (String::from_utf8_lossy(offer.run.payload(&item)).into_owned(), false)
                 }
                 ToSend::PubRel(id) => (format!("PUBREL {}", id.as_u16()), true),
             });

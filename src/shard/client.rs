@@ -44,6 +44,8 @@ pub(super) struct Client {
     pub(super) publisher: u64,
     pub(super) conn: Option<ConnId>,
     pub(super) version: Version,
+    /// Something waits that must come before whatever is published at QoS 0: see `Outgoing::holds_back`.
+    pub(super) holds_back: bool,
     /// Most in flight to it, on this connection.
     pub(super) window: u16,
     /// Session Expiry Interval; 0 = ends with the connection.
@@ -113,6 +115,7 @@ impl Clients {
             publisher,
             conn: None,
             version: Version::V3_1_1,
+            holds_back: false,
             window: 0,
             expiry_secs: 0,
             subscriptions: Vec::new(),
@@ -125,8 +128,9 @@ impl Clients {
         };
         let index = match self.free.pop() {
             Some(index) => {
-                let generation = self.entries[index as usize].generation;
-                self.entries[index as usize] = Client { generation, ..client };
+                // A visit that was booked for the last tenant serves this one too.
+                let Client { generation, visit, .. } = self.entries[index as usize];
+                self.entries[index as usize] = Client { generation, visit, ..client };
                 index
             }
             None => {
@@ -153,7 +157,7 @@ impl Clients {
         c.flow = None;
         c.will = None;
         c.subscriptions = Vec::new();
-        (c.will_at, c.ends_at, c.visit) = (Time::NEVER, Time::NEVER, Time::NEVER);
+        (c.will_at, c.ends_at) = (Time::NEVER, Time::NEVER);
         self.free.push(index);
     }
 

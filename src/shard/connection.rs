@@ -128,17 +128,28 @@ impl Connection {
 }
 
 /// Bytes on their way to a socket. An idle connection holds none: buffers come from a pool and go back to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbound {
     buf: Vec<u8>,
     /// The first so many bytes of `buf` are sent.
     head: usize,
-    /// The socket is full since then; `NEVER`: it is not.
-    blocked: Option<Time>,
+    /// The socket is full.
+    blocked: bool,
+    /// Not all was taken since then; `NEVER`: it was. It begins anew whenever enough was taken.
+    slow: Time,
+    /// Bytes taken since then.
+    taken: usize,
     /// In the queue of answers, of deliveries: bits.
     queued: u8,
     /// Bytes kept free in front of what waits, for the driver's own header.
     headroom: u8,
+}
+
+impl Default for Outbound {
+    fn default() -> Outbound {
+        let (buf, head, blocked, slow, taken) = (Vec::new(), 0, false, Time::NEVER, 0);
+        Outbound { buf, head, blocked, slow, taken, queued: 0, headroom: 0 }
+    }
 }
 
 const ANSWERS: u8 = 1;
@@ -175,8 +186,14 @@ impl Outbound {
         self.head = start;
     }
 
-    pub(super) fn blocked(&self) -> Option<Time> {
-        self.blocked
+    /// Whether some of it has waited since the last flush.
+    pub(super) fn is_slow(&self) -> bool {
+        self.slow != Time::NEVER
+    }
+
+    /// When its reader has had `secs` for what it should have taken.
+    pub(super) fn stalls_at(&self, secs: u64) -> Time {
+        if self.is_slow() { self.slow.after_secs(secs) } else { Time::NEVER }
     }
 }
 
@@ -209,7 +226,7 @@ impl Dirty {
                 out.buf.resize(out.head, 0);
             }
         }
-        if out.blocked.is_none() {
+        if !out.blocked {
             self.queue(index, out, urgency);
         }
         &mut out.buf
@@ -241,7 +258,7 @@ impl Dirty {
             // Handed out once a flush: the driver gathers the whole flush before it sends, so whoever waits in both
             // queues would be sent twice.
             c.out.queued = 0;
-            if c.phase != Phase::Closing && c.out.blocked.is_none() && c.out.len() > 0 {
+            if c.phase != Phase::Closing && !c.out.blocked && c.out.len() > 0 {
                 return Some(ConnId { index, generation: c.generation });
             }
         }
@@ -251,13 +268,15 @@ impl Dirty {
         self.answers.is_empty() && self.deliveries.is_empty()
     }
 
-    /// The kernel took `bytes`. True: that was all.
-    pub(super) fn sent(&mut self, out: &mut Outbound, bytes: usize, now: Time) -> bool {
+    /// The kernel took `bytes`. True: that was all. Who takes `enough` has time for as much again: a byte now and then
+    /// is no progress.
+    pub(super) fn sent(&mut self, out: &mut Outbound, bytes: usize, now: Time, enough: usize) -> bool {
         out.head += bytes;
         if out.head < out.buf.len() {
-            // Progress counts from here; a socket that takes nothing keeps its first time.
-            if bytes > 0 || out.blocked.is_none() {
-                out.blocked = Some(now);
+            out.blocked = true;
+            out.taken += bytes;
+            if !out.is_slow() || out.taken >= enough {
+                (out.slow, out.taken) = (now, 0);
             }
             // What was sent is room for the next header.
             let gone = out.head.saturating_sub(usize::from(out.headroom));
@@ -268,13 +287,14 @@ impl Dirty {
             return false;
         }
         out.head = 0;
+        (out.slow, out.taken) = (Time::NEVER, 0);
         self.give_back(&mut out.buf);
         true
     }
 
     /// There is room in the socket again.
     pub(super) fn writable(&mut self, index: u32, out: &mut Outbound) {
-        out.blocked = None;
+        out.blocked = false;
         if out.len() > 0 {
             self.queue(index, out, Urgency::Delivery);
         }
@@ -284,7 +304,8 @@ impl Dirty {
     pub(super) fn discard(&mut self, out: &mut Outbound) {
         out.head = 0;
         out.headroom = 0;
-        out.blocked = None;
+        out.blocked = false;
+        (out.slow, out.taken) = (Time::NEVER, 0);
         self.give_back(&mut out.buf);
     }
 
@@ -313,7 +334,7 @@ mod tests {
         // The driver asks for all of them before it sends the first.
         assert!(dirty.next(&mut connections).is_some());
         assert!(dirty.next(&mut connections).is_none());
-        assert!(dirty.sent(&mut connections[0].out, 2, Time::default()));
+        assert!(dirty.sent(&mut connections[0].out, 2, Time::default(), 1));
         dirty.writer(0, &mut connections[0].out, Urgency::Delivery).push(0);
         assert!(dirty.next(&mut connections).is_some());
         assert!(dirty.is_empty());

@@ -32,6 +32,13 @@ pub(super) struct Terms {
     pub(super) ids: Ids,
 }
 
+impl Terms {
+    fn offer(&self, run: &Arc<Run>, item: u32) -> Offer {
+        let Terms { qos, retain, ids } = self;
+        Offer { run: run.clone(), item, qos: *qos, retain: *retain, ids: ids.clone(), shared: None }
+    }
+}
+
 impl Shard {
     /// Continues sliced work, within a turn's budget. True when more is waiting.
     pub fn work(&mut self) -> bool {
@@ -157,6 +164,9 @@ impl Shard {
         }
         let c = &self.clients[client];
         let Some(conn) = c.conn else { return }; // QoS 0 is not kept for offline sessions
+        if c.holds_back {
+            return self.append_acknowledged(client, run, terms, encodings);
+        }
         let connection = &mut self.connections[conn.index as usize];
         let (encoded, naming) = encodings.of_connection(run, connection, terms, &self.homes, self.now);
         let drops = &mut self.counters.drops;
@@ -212,18 +222,14 @@ impl Shard {
             None => (encodings.of(run, version, terms, Naming::Name, self.now), Naming::Name),
         };
         self.counters.drops.expired += (run.items().len() - encoded.parts.len()) as u64;
-        let offer = |item| Offer {
-            run: run.clone(),
-            item,
-            qos: terms.qos,
-            retain: terms.retain,
-            ids: terms.ids.clone(),
-            shared: None,
-        };
         let mut fits = 0;
         if let Some(conn) = conn {
             let connection = &mut self.connections[conn.index as usize];
-            if connection.out.len() <= output_limit && encoded.longest <= connection.maximum_packet as usize {
+            let acknowledged = terms.qos != QoS::AtMostOnce; // QoS 0 is here because it must wait
+            if acknowledged
+                && connection.out.len() <= output_limit
+                && encoded.longest <= connection.maximum_packet as usize
+            {
                 fits = outgoing.room().min(encoded.parts.len());
             }
             if fits > 0 {
@@ -231,7 +237,7 @@ impl Shard {
                 let base = out.len();
                 out.extend_from_slice(&encoded.bytes[..encoded.end(fits - 1)]);
                 for part in &encoded.parts[..fits] {
-                    let id = outgoing.send(offer(part.item));
+                    let id = outgoing.send(terms.offer(run, part.item));
                     out[base + part.packet_id..][..2].copy_from_slice(&id.as_u16().to_be_bytes());
                     self.counters.payload_bytes_sent += part.payload as u64;
                 }
@@ -239,11 +245,13 @@ impl Shard {
             }
         }
         for part in &encoded.parts[fits..] {
-            if !outgoing.wait(offer(part.item), limit) {
+            if !outgoing.wait(terms.offer(run, part.item), limit) {
                 self.counters.drops.backlog_full += 1;
             }
         }
         replace(&mut self.backlogs, backlog, outgoing.backlog());
+        let more = conn.is_some() && fits == 0 && outgoing.has_more();
+        c.holds_back = conn.is_some() && outgoing.holds_back();
         if fits > 0
             && naming != Naming::Name
             && let Some(conn) = conn
@@ -252,7 +260,7 @@ impl Shard {
             self.connections[conn.index as usize].appended(naming, run.topic(), || hash);
         }
         // Only a packet too large for this client is left behind with room in the window: pump drops it.
-        if conn.is_some() && fits == 0 && outgoing.has_more() {
+        if more {
             self.pump(client);
         }
     }

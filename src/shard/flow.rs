@@ -3,8 +3,10 @@
 use crate::mqtt::ack::{Ack, encode_short};
 use crate::mqtt::publish::Header;
 use crate::mqtt::{Packet, PacketId, PacketType, ReasonCode, Violation};
+use crate::routing::Homes;
 use crate::session::outgoing::ToSend;
-use crate::session::{AckKind, Acknowledged, Outcome, ReadyAck, Release};
+use crate::session::{AckKind, Acknowledged, ConnId, Offer, Outcome, ReadyAck, Release};
+use crate::time::Time;
 
 use super::Shard;
 use super::alias::Naming;
@@ -107,56 +109,43 @@ impl Shard {
         let (Some(conn), Some(flow)) = (c.conn, &mut c.flow) else { return };
         let connection = &mut self.connections[conn.index as usize];
         let output_limit = self.snapshot.limits.output_bytes as usize;
-        let drops = &mut self.counters.drops;
         let backlog = flow.outgoing.backlog();
+        let counters = &mut self.counters;
         while flow.outgoing.has_more() && connection.out.len() <= output_limit {
-            let Some(next) = flow.outgoing.poll_send(self.now, &mut drops.expired) else { break };
+            let Some(next) = flow.outgoing.poll_send(self.now, &mut counters.drops.expired) else { break };
+            let mut put = |offer: &Offer, id, dup| {
+                let sent =
+                    put_publish(&mut self.dirty, conn, connection, &self.homes, self.now, (offer, id, dup));
+                let counts = u64::from(!offer.run.system); // what the broker says of itself counts nowhere
+                if !sent {
+                    counters.drops.too_large += counts; // [MQTT-3.1.2-25]
+                } else if dup {
+                    counters.other_packets_sent += 1;
+                } else {
+                    let item = &offer.run.items()[offer.item as usize];
+                    counters.messages_sent += counts;
+                    counters.payload_bytes_sent += counts * offer.run.payload_bytes(item) as u64;
+                }
+                sent
+            };
             let too_large = match next {
                 ToSend::PubRel(id) => {
                     let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
                     encode_short(PacketType::PubRel, id, ReasonCode::Success, c.version, out);
-                    self.counters.other_packets_sent += 1;
+                    counters.other_packets_sent += 1;
                     None
                 }
-                ToSend::Publish { offer, id, dup } => {
-                    let frame = Frame { qos: offer.qos, retain: offer.retain, dup };
-                    let item = &offer.run.items()[offer.item as usize];
-                    let run = &offer.run;
-                    let hash = || self.homes.hash(run.topic().as_bytes());
-                    let maximum = connection.maximum_packet as usize;
-                    let with = |naming| {
-                        let mut header =
-                            header(run, offer.item as usize, frame, naming, &offer.ids, self.now);
-                        header.packet_id = Some(id);
-                        header
-                    };
-                    let len = |h: Header<'_>| h.encoded_len(c.version, run.payload(item).len());
-                    let mut naming = connection.naming(run.topic(), hash);
-                    if naming != Naming::Name && len(with(naming)) > maximum {
-                        naming = Naming::Name;
-                    }
-                    let header = with(naming);
-                    let fits = len(header) <= maximum;
-                    if !fits {
-                        drops.too_large += 1; // [MQTT-3.1.2-25]
-                    } else {
-                        let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
-                        header.encode(c.version, run.payload(item), out);
-                        connection.appended(naming, run.topic(), hash);
-                        if dup {
-                            self.counters.other_packets_sent += 1;
-                        } else {
-                            self.counters.messages_sent += 1;
-                            self.counters.payload_bytes_sent += run.payload_bytes(item) as u64;
-                        }
-                    }
-                    (!fits).then_some(id)
+                ToSend::Publish { offer, id, dup } => (!put(offer, Some(id), dup)).then_some(id),
+                ToSend::Once(offer) => {
+                    put(&offer, None, false);
+                    None
                 }
             };
             if let Some(id) = too_large {
                 flow.outgoing.skip(id);
             }
         }
+        c.holds_back = flow.outgoing.holds_back();
         replace(&mut self.backlogs, backlog, flow.outgoing.backlog());
         if !flow.replays.is_empty() {
             self.pull_replays(client);
@@ -174,6 +163,35 @@ impl Shard {
         let sent = put_answer(&mut self.dirty, index, connection, packet, why);
         self.counters.other_packets_sent += u64::from(sent);
     }
+}
+
+/// Appends one PUBLISH: which, with which identifier, whether again. False: it is larger than the client takes.
+fn put_publish(
+    dirty: &mut Dirty,
+    conn: ConnId,
+    connection: &mut Connection,
+    homes: &Homes,
+    now: Time,
+    (offer, id, dup): (&Offer, Option<PacketId>, bool),
+) -> bool {
+    let (run, version) = (&offer.run, connection.version);
+    let payload = run.payload(&run.items()[offer.item as usize]);
+    let frame = Frame { qos: offer.qos, retain: offer.retain, dup };
+    let with =
+        |naming| Header { packet_id: id, ..header(run, offer.item as usize, frame, naming, &offer.ids, now) };
+    let maximum = connection.maximum_packet as usize;
+    let hash = || homes.hash(run.topic().as_bytes());
+    let mut naming = connection.naming(run.topic(), hash);
+    if naming != Naming::Name && with(naming).encoded_len(version, payload.len()) > maximum {
+        naming = Naming::Name;
+    }
+    let header = with(naming);
+    if header.encoded_len(version, payload.len()) > maximum {
+        return false;
+    }
+    header.encode(version, payload, dirty.writer(conn.index, &mut connection.out, Urgency::Delivery));
+    connection.appended(naming, run.topic(), hash);
+    true
 }
 
 /// Appends an answer, within the client's Maximum Packet Size `[MQTT-3.1.2-24]`. A Reason String goes along where the

@@ -2,7 +2,7 @@
 
 use crate::mqtt::disconnect::Disconnect;
 use crate::mqtt::{Packet, ReasonCode, Version, Violation};
-use crate::session::{ConnId, Outgoing, SessionKey};
+use crate::session::{ConnId, Outgoing};
 use crate::time::Time;
 
 use super::Shard;
@@ -11,11 +11,16 @@ use super::effect::{CloseCause, Effect, End};
 use super::explain::{Refusal, why_closed};
 use super::system::replace;
 
-/// Who the wheel visits.
+/// Who the wheel visits: a place, whoever is there by then. A place that has a visit booked is booked again only for
+/// an earlier one, so that a storm of tenants books a few.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Visit {
-    Connection(ConnId),
-    Session(SessionKey),
+    /// By its index.
+    Connection(u32),
+    /// By its client's index.
+    Session(u32),
+    /// The retained messages that expire.
+    Retained,
 }
 
 /// What becomes of a will when its connection ends.
@@ -62,7 +67,7 @@ impl Shard {
         let c = &mut self.connections[conn.index as usize];
         self.dirty.discard(&mut c.out);
         let out = std::mem::take(&mut c.out);
-        *c = Connection { generation: conn.generation, out, ..Connection::default() };
+        *c = Connection { generation: conn.generation, visit: c.visit, out, ..Connection::default() };
         self.open_connections -= 1;
     }
 
@@ -149,9 +154,12 @@ impl Shard {
         self.connected -= 1;
         let c = &mut self.clients[client];
         c.conn = None;
+        c.holds_back = false;
         if let Some(flow) = &mut c.flow {
             flow.inbound.disconnect();
+            let before = flow.outgoing.backlog();
             flow.outgoing.disconnect();
+            replace(&mut self.backlogs, before, flow.outgoing.backlog());
         }
         if fate == WillFate::Delete {
             c.will = None;
@@ -205,16 +213,17 @@ impl Shard {
         self.wheel.expire(self.now, &mut due);
         for (at, visit) in due.drain(..) {
             match visit {
-                Visit::Connection(conn) => {
-                    if self.connection(conn).is_some_and(|c| c.visit == at) {
-                        self.visit_connection(conn);
+                Visit::Connection(index) => {
+                    if self.connections[index as usize].visit == at {
+                        self.visit_connection(index);
                     }
                 }
-                Visit::Session(key) => {
-                    if self.clients.by_key(key).is_some_and(|c| c.visit == at) {
-                        self.visit_session(key.index);
+                Visit::Session(client) => {
+                    if self.clients[client].visit == at {
+                        self.visit_session(client);
                     }
                 }
+                Visit::Retained => self.visit_expiring(at),
             }
         }
         due.shrink_to(super::wheel::KEPT);
@@ -226,13 +235,16 @@ impl Shard {
         self.wheel.deadline()
     }
 
-    fn visit_connection(&mut self, conn: ConnId) {
-        let limits = &self.snapshot.limits;
-        let stall = u64::from(limits.output_stall_secs);
-        let c = &mut self.connections[conn.index as usize];
+    fn visit_connection(&mut self, index: u32) {
+        let stall = u64::from(self.snapshot.limits.output_stall_secs);
+        let c = &mut self.connections[index as usize];
         c.visit = Time::NEVER;
+        if matches!(c.phase, Phase::Closing | Phase::Free) {
+            return;
+        }
+        let conn = ConnId { index, generation: c.generation };
         let patience = std::time::Duration::from_millis(u64::from(c.patience_millis));
-        if c.out.blocked().is_some_and(|since| since.after_secs(stall) <= self.now) {
+        if c.out.stalls_at(stall) <= self.now {
             return self.disconnect(conn, ReasonCode::QuotaExceeded, CloseCause::Stalled);
         }
         match c.phase {
@@ -246,14 +258,14 @@ impl Shard {
             }
             _ => {}
         }
-        self.book_connection(conn.index);
+        self.book_connection(index);
     }
 
     /// Has the wheel come by when this connection may next be late.
     pub(super) fn book_connection(&mut self, index: u32) {
         let stall = u64::from(self.snapshot.limits.output_stall_secs);
         let c = &mut self.connections[index as usize];
-        let mut at = c.out.blocked().map_or(Time::NEVER, |since| since.after_secs(stall));
+        let mut at = c.out.stalls_at(stall);
         match c.phase {
             Phase::Connecting => at = at.min(c.since),
             Phase::Connected if c.patience_millis > 0 => {
@@ -263,15 +275,14 @@ impl Shard {
             _ => {}
         }
         if at < c.visit {
-            let conn = ConnId { index, generation: c.generation };
-            c.visit = self.wheel.book(self.now, at, Visit::Connection(conn));
+            c.visit = self.wheel.book(self.now, at, Visit::Connection(index));
         }
     }
 
     fn visit_session(&mut self, client: u32) {
         let c = &mut self.clients[client];
         c.visit = Time::NEVER;
-        if c.conn.is_some() {
+        if c.conn.is_some() || c.client_id.is_empty() {
             return;
         }
         if c.ends_at <= self.now {
@@ -285,11 +296,10 @@ impl Shard {
     }
 
     fn book_session(&mut self, client: u32) {
-        let key = self.clients.key(client);
         let c = &mut self.clients[client];
         let at = c.will_at.min(c.ends_at);
         if at < c.visit {
-            c.visit = self.wheel.book(self.now, at, Visit::Session(key));
+            c.visit = self.wheel.book(self.now, at, Visit::Session(client));
         }
     }
 }

@@ -21,9 +21,11 @@ mod client;
 mod connect;
 mod connection;
 mod counters;
+mod cursors;
 mod deliver;
 pub mod effect;
 mod encode;
+mod expiring;
 mod explain;
 mod flow;
 mod input;
@@ -41,7 +43,7 @@ mod system;
 mod tests;
 mod wheel;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -53,13 +55,15 @@ pub use message::Message;
 pub use pace::Pace;
 
 use crate::policy::Snapshot;
-use crate::routing::{Cursor, Groups, Homes, Retained, ShardId, Share, Table, Target};
+use crate::routing::{Groups, Homes, Retained, ShardId, Share, Table, Target};
 use crate::session::{ConnId, Run};
 use crate::time::Time;
 
 use client::Clients;
 use connection::{Connection, Dirty, Phase};
+use cursors::Cursors;
 use encode::Encodings;
+use expiring::Expiring;
 use lifecycle::Visit;
 use mesh::{Mesh, WorkQueue};
 use publish::Pending;
@@ -172,7 +176,8 @@ pub struct Shard {
     retained_system: usize,
     /// Messages and bytes in all backlogs.
     backlogs: (usize, usize),
-    cursors: BTreeMap<(ShardId, u32), Cursor>,
+    expiring: Expiring,
+    cursors: Cursors,
     mesh: Mesh,
     work: WorkQueue,
     stamp: u64,
@@ -227,7 +232,8 @@ impl Shard {
             retained: Retained::new(),
             retained_system: 0,
             backlogs: (0, 0),
-            cursors: BTreeMap::new(),
+            expiring: Expiring::default(),
+            cursors: Cursors::default(),
             mesh: Mesh::new(shards),
             work: WorkQueue::default(),
             stamp: 0,
@@ -323,8 +329,9 @@ impl Shard {
         if c.generation != conn.generation || c.phase == Phase::Free {
             return;
         }
-        let was_blocked = c.out.blocked().is_some();
-        let all = self.dirty.sent(&mut c.out, bytes, self.now);
+        let was_slow = c.out.is_slow();
+        let enough = self.snapshot.limits.output_stall_bytes as usize;
+        let all = self.dirty.sent(&mut c.out, bytes, self.now, enough);
         self.look_at_paused |= c.paused && bytes > 0;
         if all {
             if c.phase == Phase::Connected {
@@ -334,7 +341,7 @@ impl Shard {
                     self.pump(client);
                 }
             }
-        } else if !was_blocked {
+        } else if !was_slow {
             self.book_connection(conn.index);
         }
     }

@@ -25,6 +25,9 @@ const VISITS: usize = 4_096;
 /// A client with more output than this waiting takes no batch.
 const OUTPUT_BYTES: usize = 64 << 10;
 
+/// Of so many replays of one client batches are asked for at the same time.
+const PULLED: usize = 8;
+
 /// A replay at its client's home.
 #[derive(Debug)]
 struct Replay {
@@ -62,6 +65,9 @@ impl Shard {
                 self.overtake(topic);
             }
             let cleared = self.retained.clear(topic); // [MQTT-3.3.1-6, 3.3.1-7]
+            if let Some(run) = &cleared {
+                self.expiring.forget(run);
+            }
             self.retained_system -= usize::from(run.system && cleared.is_some());
             return true;
         }
@@ -69,38 +75,47 @@ impl Shard {
             self.retain_system(run);
             return true;
         }
-        let limits = &self.snapshot.limits;
-        let shards = u64::from(self.shards);
-        let replaced = self.retained.value(topic).map(|old| old.bytes() as u64);
-        let full = replaced.is_none()
-            && self.retained_messages() as u64 >= limits.retained_messages.div_ceil(shards);
-        let bytes = self.retained.bytes() - replaced.unwrap_or(0) + run.bytes() as u64;
-        if full || bytes > limits.retained_bytes.div_ceil(shards) {
-            return false;
+        // What has expired and was not swept yet does not count.
+        while !self.may_retain(run) {
+            if !self.sweep_retained() {
+                return false;
+            }
         }
         if !self.cursors.is_empty() {
             self.overtake(topic);
         }
-        self.retained.put(topic, run.clone(), run.bytes());
+        if let Some(replaced) = self.retained.put(topic, run.clone(), run.bytes()) {
+            self.expiring.forget(&replaced);
+        }
+        self.expire_retained(run);
         true
+    }
+
+    /// Whether there is room for it, in this shard's share of the limits.
+    fn may_retain(&self, run: &Run) -> bool {
+        let limits = &self.snapshot.limits;
+        let shards = u64::from(self.shards);
+        let replaced = self.retained.value(run.topic()).map(|old| old.bytes() as u64);
+        let full = replaced.is_none()
+            && self.retained_messages() as u64 >= limits.retained_messages.div_ceil(shards);
+        let bytes = self.retained.bytes() - replaced.unwrap_or(0) + run.bytes() as u64;
+        !full && bytes <= limits.retained_bytes.div_ceil(shards)
     }
 
     /// A live message for `topic` is about to go out: whoever has not had the retained one gets it first.
     pub(super) fn overtake(&mut self, topic: &str) {
-        let mut overtaken = Vec::new();
-        for (&(shard, replay), cursor) in &mut self.cursors {
-            if let Some(run) = self.retained.overtake(cursor, topic) {
-                overtaken.push((shard, replay, run));
-            }
-        }
-        for (shard, replay, run) in overtaken {
-            self.send_replay(shard, replay, vec![run], ReplayProgress::Overtaken);
+        let Some(overtaken) = self.retained.overtake(topic) else { return };
+        let opened = self.cursors.opened_after(overtaken.after);
+        let waiting: Vec<_> =
+            opened.filter(|(_, cursor)| cursor.is_overtaken(topic, &overtaken)).map(|(key, _)| key).collect();
+        for (shard, replay) in waiting {
+            self.send_replay(shard, replay, vec![overtaken.value.clone()], ReplayProgress::Overtaken);
         }
     }
 
     /// At the topic's home: the next batch of a replay.
     pub(super) fn replay_more(&mut self, shard: ShardId, replay: u32) {
-        let Some(cursor) = self.cursors.get_mut(&(shard, replay)) else { return };
+        let Some(cursor) = self.cursors.cursor(&(shard, replay)) else { return };
         // All of a batch may have to wait in the client's backlog, which is empty when it is asked for.
         let room = self.snapshot.limits.backlog_messages.max(1) as usize;
         let batch = self.mesh.credit.pace.replay_batch.min(room);
@@ -156,6 +171,7 @@ impl Shard {
                 if let Some(flow) = &mut self.clients[key.index].flow {
                     flow.replays.retain(|r| *r != replay);
                 }
+                self.pull_replays(key.index); // one of those that waited has its turn
             }
             ReplayProgress::More => self.pull_replays(key.index),
             ReplayProgress::Overtaken => {}
@@ -186,7 +202,8 @@ impl Shard {
         if waiting > OUTPUT_BYTES || flow.outgoing.waiting() > 0 {
             return;
         }
-        for at in 0..flow.replays.len() {
+        // The oldest ones; the others wait for their turn, so that nobody makes every acknowledgement a long walk.
+        for at in 0..flow.replays.len().min(PULLED) {
             let Some(flow) = &self.clients[client].flow else { return };
             let Some(&replay) = flow.replays.get(at) else { return };
             let Some(entry) = self.replays.entries.get_mut(&replay) else { continue };

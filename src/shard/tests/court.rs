@@ -1,6 +1,8 @@
 //! A broker with a witness on each shard: whoever breaks a rule is told and counted as he should be, and the
 //! witnesses notice nothing.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::mqtt::connack::{ConnAck, ConnAckProperties};
 use crate::mqtt::disconnect::Disconnect;

@@ -4,6 +4,8 @@
 mod aliases;
 mod behaviour;
 mod court;
+mod edges;
+mod farewells;
 mod limits_kept;
 mod resources;
 mod shared;
