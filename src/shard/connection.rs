@@ -352,12 +352,12 @@ mod tests {
             assert_eq!(out.bytes(), [round; 50]);
             out.prepend(&[b'h'; HEADROOM]);
             // A part, then what is left of the frame while more comes, then all the rest.
-            assert!(!dirty.sent(out, usize::from(round % 60), Time::default()));
+            assert!(!dirty.sent(out, usize::from(round % 60), Time::default(), 1));
             dirty.writer(0, out, Urgency::Delivery).extend([b'x'; 7]);
-            assert!(!dirty.sent(out, 60 - usize::from(round % 60), Time::default()));
+            assert!(!dirty.sent(out, 60 - usize::from(round % 60), Time::default(), 1));
             assert_eq!(out.bytes(), b"xxxxxxx");
             out.prepend(&[b'h'; HEADROOM]);
-            assert!(dirty.sent(out, HEADROOM + 7, Time::default()));
+            assert!(dirty.sent(out, HEADROOM + 7, Time::default(), 1));
             assert_eq!(out.len(), 0);
             dirty.writable(0, out);
         }

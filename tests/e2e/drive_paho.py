@@ -32,11 +32,13 @@ class Program:
         self.paho = None
         self.five = False
         self.answers = queue.SimpleQueue()
+        self.aliases = {}
 
     def connect(self, line):
         url = urlsplit(line.text("url"))
         transport = "tcp" if url.scheme == "tcp" else "websockets"
         self.five = line.number("version") == 5
+        self.aliases = {}
         options = {} if self.five else {"clean_session": line.flag("clean")}
         self.paho = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
@@ -80,9 +82,14 @@ class Program:
 
     def message(self, _client, _user, message):
         props = message.properties
+        # The library leaves the table of the broker's aliases to its user.
+        alias = getattr(props, "TopicAlias", None)
+        topic = message.topic or self.aliases[alias]
+        if alias is not None:
+            self.aliases[alias] = topic
         say(
             "message",
-            topic=message.topic,
+            topic=topic,
             payload=message.payload,
             qos=message.qos,
             retain=message.retain,

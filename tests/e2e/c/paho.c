@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS = 32, WAIT_MS = 30000, OUT_OF_MEMORY = 9, SUBSCRIPTION_FAILED = 0x80 };
+enum { FIELDS = 32, WAIT_MS = 30000, OUT_OF_MEMORY = 9, SUBSCRIPTION_FAILED = 0x80, ALIASES = 8 };
 
 static struct { char *key, *value; } fields[FIELDS];
 static int field_count;
 static MQTTAsync client;
 static int five;
+static char *aliases[ALIASES];
 
 static void *checked(void *memory) {
     if (!memory) exit(OUT_OF_MEMORY);
@@ -99,12 +100,25 @@ static void put_properties(MQTTProperties *properties) {
     }
 }
 
+/* The topic of a message. The library leaves the table of the broker's aliases to its user. */
+static const char *named(const char *topic, MQTTProperties *properties) {
+    int alias = MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_TOPIC_ALIAS);
+    if (alias < 1 || alias > ALIASES) return topic;
+    if (*topic) {
+        free(aliases[alias - 1]);
+        aliases[alias - 1] = checked(strdup(topic));
+    }
+    return aliases[alias - 1] ? aliases[alias - 1] : topic;
+}
+
 /* On a thread of the library. */
 static int arrived(void *context, char *topic, int topic_length, MQTTAsync_message *message) {
     (void)context;
+    (void)topic_length;
+    const char *name = named(topic, &message->properties);
     flockfile(stdout);
     printf("message topic=");
-    put_encoded(topic, topic_length ? topic_length : (int)strlen(topic));
+    put_encoded(name, (int)strlen(name));
     printf(" qos=%d retain=%d payload=", message->qos, message->retained);
     for (int i = 0; i < message->payloadlen; i++) printf("%02x", ((unsigned char *)message->payload)[i]);
     put_properties(&message->properties);
@@ -239,6 +253,7 @@ static void connect_client(void) {
     options.context = "connected";
     if (five) {
         add_number(&properties, MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, "expiry");
+        add_number(&properties, MQTTPROPERTY_CODE_TOPIC_ALIAS_MAXIMUM, "alias-maximum");
         options.connectProperties = &properties;
         options.cleanstart = number("clean");
         options.onSuccess5 = connected5;

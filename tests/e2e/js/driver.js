@@ -56,13 +56,18 @@ function pairs(words) {
 function drive(mqtt, speak) {
   let client;
   let five;
+  // The topics behind the broker's aliases. The library keeps such a table too, but at QoS 2 it hands the message over
+  // as it came, without its topic.
+  const aliases = new Map();
   const say = (verb, fields = {}) => speak(written(verb, fields));
   const problem = (error) => say("problem", { why: String(error) });
 
   function message(topic, payload, packet) {
-    const { messageExpiryInterval, subscriptionIdentifier, userProperties } = packet.properties ?? {};
+    const { messageExpiryInterval, subscriptionIdentifier, topicAlias, userProperties } = packet.properties ?? {};
+    const named = String(topic) || aliases.get(topicAlias);
+    if (topicAlias) aliases.set(topicAlias, named);
     say("message", {
-      topic,
+      topic: named,
       payload: hexOf(payload),
       qos: packet.qos,
       retain: packet.retain,
@@ -77,6 +82,7 @@ function drive(mqtt, speak) {
   const verbs = {
     connect(line) {
       five = line.number("version") === 5;
+      aliases.clear();
       const url = line.text("url").replace(/^tcp:/, "mqtt:");
       const will = line.text("will-topic") && {
         topic: line.text("will-topic"),

@@ -1,7 +1,10 @@
 //! rumqttc as a client program of the matrix: `words.py` beside this folder says what it obeys and answers.
 //! It knows nothing of the broker but the address that it is told.
 
-#![allow(clippy::disallowed_methods, reason = "the bans keep the broker's pure layers pure; this is a test program")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the bans keep the broker's pure layers pure; this is a test program"
+)]
 
 mod v311;
 mod v5;
@@ -40,7 +43,10 @@ struct Connected {
 }
 
 impl Connected {
-    fn new(commands: Box<dyn Commands>, poll: impl FnMut(&Sender<Report>) -> bool + Send + 'static) -> Connected {
+    fn new(
+        commands: Box<dyn Commands>,
+        poll: impl FnMut(&Sender<Report>) -> bool + Send + 'static,
+    ) -> Connected {
         let (sender, reports) = channel();
         let mut poll = poll;
         std::thread::spawn(move || while poll(&sender) {});
@@ -91,7 +97,8 @@ fn main() {
         let text = text.expect("commands are text");
         let line = Line::read(&text);
         if line.verb == "connect" {
-            let made = if line.number("version") == Some(5) { v5::connect(&line) } else { v311::connect(&line) };
+            let made =
+                if line.number("version") == Some(5) { v5::connect(&line) } else { v311::connect(&line) };
             made.answer();
             connection = Some(made);
             continue;

@@ -1,5 +1,6 @@
 //! rumqttc's client of MQTT 5.0 for the matrix. It knows nothing of 3.1.1.
 
+use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 
 use rumqttc::v5::mqttbytes::v5::{
@@ -41,15 +42,20 @@ pub(crate) fn connect(line: &Line) -> Connected {
         ));
     }
     let (client, mut connection) = Client::new(options, QUEUED);
+    let mut aliases = Aliases::new();
     Connected::new(Box::new(client), move |reports| match connection.recv() {
-        Ok(Ok(event)) => report(event, reports),
+        Ok(Ok(event)) => report(event, &mut aliases, reports),
         Ok(Err(error)) => ended(&error, reports),
         Err(error) => ended(&error, reports),
     })
 }
 
+/// The topics behind the broker's aliases. The library keeps such a table too, but hands a message over before it has
+/// filled its topic in.
+type Aliases = HashMap<u16, String>;
+
 /// Whether the connection goes on.
-fn report(event: Event, reports: &Sender<Report>) -> bool {
+fn report(event: Event, aliases: &mut Aliases, reports: &Sender<Report>) -> bool {
     let answer = match event {
         Event::Incoming(Packet::ConnAck(connack)) if connack.code == ConnectReturnCode::Success => {
             let said = Said::new("connected").number("session-present", connack.session_present);
@@ -66,7 +72,7 @@ fn report(event: Event, reports: &Sender<Report>) -> bool {
             Said::new("published")
         }
         Event::Incoming(Packet::Publish(publish)) => {
-            message(&publish);
+            message(&publish, aliases);
             return true;
         }
         _ => return true,
@@ -90,10 +96,16 @@ fn code(reason: SubscribeReasonCode) -> u8 {
     }
 }
 
-fn message(publish: &Publish) {
-    let topic = std::str::from_utf8(&publish.topic).expect("a topic is text");
+fn message(publish: &Publish, aliases: &mut Aliases) {
+    let mut topic = String::from_utf8(publish.topic.to_vec()).expect("a topic is text");
+    if let Some(alias) = publish.properties.as_ref().and_then(|properties| properties.topic_alias) {
+        if topic.is_empty() {
+            topic.clone_from(&aliases[&alias]);
+        }
+        aliases.insert(alias, topic.clone());
+    }
     let mut said = Said::new("message")
-        .text("topic", topic)
+        .text("topic", &topic)
         .bytes("payload", &publish.payload)
         .number("qos", publish.qos as u8)
         .number("retain", publish.retain);
@@ -117,7 +129,8 @@ impl Commands for Client {
             id: line.number("identifier").map(|identifier| identifier as usize),
             user_properties: Vec::new(),
         };
-        self.subscribe_with_properties(line.text("filter"), qos(line, "qos"), properties).expect("it is queued");
+        self.subscribe_with_properties(line.text("filter"), qos(line, "qos"), properties)
+            .expect("it is queued");
     }
 
     fn unsubscribe(&self, line: &Line) {

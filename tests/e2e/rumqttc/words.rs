@@ -12,7 +12,8 @@ impl<'t> Line<'t> {
     pub(crate) fn read(text: &'t str) -> Line<'t> {
         let mut words = text.split(' ');
         let verb = words.next().unwrap_or_default();
-        let fields = words.filter_map(|word| word.split_once('=')).map(|(key, value)| (key, decoded(value))).collect();
+        let fields =
+            words.filter_map(|word| word.split_once('=')).map(|(key, value)| (key, decoded(value))).collect();
         Line { verb, fields }
     }
 
@@ -44,7 +45,10 @@ impl<'t> Line<'t> {
     }
 
     pub(crate) fn pairs(&self, key: &str) -> Vec<(String, String)> {
-        self.all(key).filter_map(|each| each.split_once(':')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+        self.all(key)
+            .filter_map(|each| each.split_once(':'))
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .collect()
     }
 }
 
