@@ -201,6 +201,13 @@ impl Fault {
         Fault { rule, client: Some(client), text }
     }
 
+    /// A shard panicked.
+    pub fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Fault::general("a panic", text.unwrap_or_default())
+    }
+
     /// A rule of the broker as a whole.
     pub fn general(rule: &'static str, text: String) -> Fault {
         Fault { rule, client: None, text }

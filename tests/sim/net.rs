@@ -147,6 +147,27 @@ impl Socket {
         self.scan.pings_answered(bytes)
     }
 
+    /// Where each whole PUBLISH that the client has yet to read begins and ends; the first byte begins a packet.
+    pub fn unread_publishes(&self) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while let Some(first) = self.down.get(at) {
+            let lengths = self.down.iter().skip(at + 1).take(4);
+            let Some(last) = lengths.clone().position(|byte| byte & 0x80 == 0) else { break };
+            let bytes: Vec<u8> = lengths.take(last + 1).copied().collect();
+            let body = bytes.iter().rev().fold(0, |len, byte| (len << 7) | usize::from(byte & 0x7F));
+            let end = at + 2 + last + body;
+            if end > self.down.len() {
+                break;
+            }
+            if first >> 4 == 3 {
+                found.push((at, end - 1));
+            }
+            at = end;
+        }
+        found
+    }
+
     /// The wire breaks: `kept_up` bytes still reach the broker; the client has read what it could.
     pub fn cut(&mut self, kept_up: usize) {
         self.up.truncate(kept_up);

@@ -43,8 +43,13 @@ const FILTERS: [&str; 18] = [
 ];
 
 impl Plan {
-    /// The plan of a seed.
-    pub fn draw(seed: u64) -> Plan {
+    /// The plan of a seed; on so many shards, if told.
+    pub fn draw(seed: u64, shards: Option<u16>) -> Plan {
+        let plan = Plan::drawn(seed);
+        Plan { shards: shards.unwrap_or(plan.shards), ..plan }
+    }
+
+    fn drawn(seed: u64) -> Plan {
         let mut rng = Rng::salted(seed, "plan");
         let may_drop = rng.percent(12);
         let flood = rng.percent(15);

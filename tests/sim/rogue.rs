@@ -168,6 +168,8 @@ impl Rogue {
                 alias: None,
                 expiry_secs: None,
                 packet_id: None,
+                passed_on: &[],
+                ids: &[],
                 payload: b"",
             };
             stage.write(socket, &wire::publish(Version::V5, &innocent), Mark::Packet);

@@ -17,12 +17,23 @@ pub enum Heard {
     Publish(HeardPublish),
     PubAck(u16, u8),
     PubRec(u16, u8),
-    PubRel(u16),
+    PubRel(u16, u8),
     PubComp(u16, u8),
     SubAck(u16, Vec<u8>),
-    UnsubAck(u16),
+    UnsubAck(u16, Vec<u8>),
     PingResp,
     Disconnect(u8),
+}
+
+/// Bytes that show as text.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Text(pub Vec<u8>);
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let head = &self.0[..self.0.len().min(16)];
+        write!(f, "\"{}\" ({} bytes)", head.escape_ascii(), self.0.len())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +44,9 @@ pub struct HeardConnAck {
     pub topic_alias_maximum: u16,
     pub keep_alive_secs: Option<u16>,
     pub expiry_secs: Option<u32>,
+    /// What is announced: largest packet, shared subscriptions.
+    pub maximum_packet_size: Option<u32>,
+    pub shared_available: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +59,11 @@ pub struct HeardPublish {
     pub alias: Option<u16>,
     pub ids: Vec<u32>,
     pub expiry_secs: Option<u32>,
-    pub payload: Vec<u8>,
+    /// The properties that pass unaltered, in order, as bytes.
+    pub passed_on: Text,
+    pub payload: Text,
+    /// Of the whole packet.
+    pub bytes: usize,
 }
 
 /// Takes the first whole packet off `bytes`; `Err` when no client could read it.
@@ -54,12 +72,12 @@ pub fn hear(version: Version, bytes: &mut Vec<u8>, maximum: usize) -> Result<Opt
     let Some(frame) = head.filter(|frame| frame.len <= bytes.len()) else { return Ok(None) };
     let packet = decode(version, Sender::Server, frame, &bytes[..frame.len])
         .map_err(|v| format!("cannot be decoded: {v:?}: {:02x?}", &bytes[..frame.len.min(64)]))?;
-    let heard = own(packet)?;
+    let heard = own(packet, frame.len)?;
     bytes.drain(..frame.len);
     Ok(Some(heard))
 }
 
-fn own(packet: Packet<'_>) -> Result<Heard, String> {
+fn own(packet: Packet<'_>, bytes: usize) -> Result<Heard, String> {
     Ok(match packet {
         Packet::ConnAck(p) => Heard::ConnAck(HeardConnAck {
             session_present: p.session_present,
@@ -68,6 +86,8 @@ fn own(packet: Packet<'_>) -> Result<Heard, String> {
             topic_alias_maximum: p.properties.topic_alias_maximum.unwrap_or(0),
             keep_alive_secs: p.properties.server_keep_alive_secs,
             expiry_secs: p.properties.session_expiry_secs,
+            maximum_packet_size: p.properties.maximum_packet_size,
+            shared_available: p.properties.shared_subscription_available.unwrap_or(true),
         }),
         Packet::Publish(p) => Heard::Publish(HeardPublish {
             dup: p.dup,
@@ -78,18 +98,26 @@ fn own(packet: Packet<'_>) -> Result<Heard, String> {
             alias: p.properties.topic_alias.map(NonZeroU16::get),
             ids: p.properties.subscription_ids.to_vec(),
             expiry_secs: p.properties.message_expiry_secs,
-            payload: p.payload.to_vec(),
+            passed_on: Text(passed_on(&p.properties)),
+            payload: Text(p.payload.to_vec()),
+            bytes,
         }),
         Packet::PubAck(p) => Heard::PubAck(p.packet_id.as_u16(), p.reason as u8),
         Packet::PubRec(p) => Heard::PubRec(p.packet_id.as_u16(), p.reason as u8),
-        Packet::PubRel(p) => Heard::PubRel(p.packet_id.as_u16()),
+        Packet::PubRel(p) => Heard::PubRel(p.packet_id.as_u16(), p.reason as u8),
         Packet::PubComp(p) => Heard::PubComp(p.packet_id.as_u16(), p.reason as u8),
         Packet::SubAck(p) => Heard::SubAck(p.packet_id.as_u16(), p.codes.to_vec()),
-        Packet::UnsubAck(p) => Heard::UnsubAck(p.packet_id.as_u16()),
+        Packet::UnsubAck(p) => Heard::UnsubAck(p.packet_id.as_u16(), p.codes.to_vec()),
         Packet::PingResp => Heard::PingResp,
         Packet::Disconnect(p) => Heard::Disconnect(p.reason as u8),
         other => return Err(format!("a server does not send {other:?}")),
     })
+}
+
+fn passed_on(properties: &PublishProperties<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    properties.append_passed_on(&mut out);
+    out
 }
 
 /// The bytes of a packet.
@@ -111,12 +139,12 @@ pub enum AckKind {
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP.
 pub fn ack(version: Version, kind: AckKind, packet_id: u16) -> Vec<u8> {
-    let ack = Ack {
-        packet_id: id(packet_id),
-        reason: ReasonCode::Success,
-        reason_string: None,
-        user: UserProperties::default(),
-    };
+    ack_with(version, kind, packet_id, ReasonCode::Success)
+}
+
+/// The same, with a reason.
+pub fn ack_with(version: Version, kind: AckKind, packet_id: u16, reason: ReasonCode) -> Vec<u8> {
+    let ack = Ack { packet_id: id(packet_id), reason, reason_string: None, user: UserProperties::default() };
     let packet = match kind {
         AckKind::PubAck => Packet::PubAck(ack),
         AckKind::PubRec => Packet::PubRec(ack),
@@ -141,6 +169,10 @@ pub struct Published<'a> {
     pub alias: Option<u16>,
     pub expiry_secs: Option<u32>,
     pub packet_id: Option<u16>,
+    /// A property area of what passes unaltered.
+    pub passed_on: &'a [u8],
+    /// Subscription identifiers: a client must not send any.
+    pub ids: &'a [u32],
     pub payload: &'a [u8],
 }
 
@@ -149,7 +181,8 @@ pub fn publish(version: Version, p: &Published<'_>) -> Vec<u8> {
     let properties = PublishProperties {
         message_expiry_secs: p.expiry_secs,
         topic_alias: p.alias.and_then(NonZeroU16::new),
-        ..PublishProperties::default()
+        subscription_ids: p.ids.into(),
+        raw: p.passed_on,
     };
     let packet = Packet::Publish(Publish {
         dup: p.dup,

@@ -28,13 +28,13 @@ pub struct World {
     pub rogues: Vec<Rogue>,
     scheduler: Rng,
     network: Rng,
+    seed: u64,
     pub steps: usize,
 }
 
 impl World {
     /// The world of a seed, before its first step.
-    pub fn new(seed: u64) -> World {
-        let plan = Plan::draw(seed);
+    pub fn new(seed: u64, plan: Plan) -> World {
         let shards = usize::from(plan.shards);
         let net = Net::new(shards, plan.link_capacity);
         let oracle = Oracle::new(Rules { may_drop: plan.may_drop });
@@ -72,6 +72,7 @@ impl World {
             rogues,
             scheduler: Rng::salted(seed, "scheduler"),
             network: Rng::salted(seed, "network"),
+            seed,
             steps: 0,
         }
     }
@@ -144,9 +145,11 @@ impl World {
         (0..self.clients.len()).filter(|index| self.clients[*index].can_read(&self.stage)).collect()
     }
 
-    /// One thing happens.
-    pub fn step(&mut self) -> Result<(), Fault> {
+    /// One thing happens: what, is drawn from the step's number. So a step draws the same, whichever steps were
+    /// left out before it.
+    pub fn step(&mut self, number: u64) -> Result<(), Fault> {
         self.steps += 1;
+        self.draw_anew(number);
         let due = self.due();
         let readers = self.readers();
         if due.is_empty() && readers.is_empty() && self.scheduler.percent(50) {
@@ -178,6 +181,14 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// All that is open from here on is drawn from `number`.
+    pub fn draw_anew(&mut self, number: u64) {
+        let salt = self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.scheduler = Rng::salted(salt, "scheduler");
+        self.network = Rng::salted(salt, "network");
+        self.stage.rng = Rng::salted(salt, "clients");
     }
 
     fn act(&mut self) -> Result<(), Fault> {

@@ -109,7 +109,7 @@ impl Client {
             Heard::Publish(publish) => self.hear_publish(stage, publish),
             Heard::PubAck(id, code) => self.hear_ack(stage, id, code, QoS::AtLeastOnce),
             Heard::PubRec(id, code) => self.hear_ack(stage, id, code, QoS::ExactlyOnce),
-            Heard::PubRel(id) => self.hear_pubrel(stage, id),
+            Heard::PubRel(id, _) => self.hear_pubrel(stage, id),
             Heard::PubComp(id, code) => self.hear_pubcomp(stage, id, code),
             Heard::SubAck(id, codes) => {
                 if !conn.asked.remove(&id) {
@@ -118,7 +118,7 @@ impl Client {
                 let (client, socket) = (self.no, conn.socket);
                 stage.tell(Some(client), Event::SubAck { client, socket, packet_id: id, codes })
             }
-            Heard::UnsubAck(id) => {
+            Heard::UnsubAck(id, _) => {
                 if !conn.asked.remove(&id) {
                     return Err(self.fault("UNSUBACK for nothing", format!("{id}")));
                 }
@@ -196,7 +196,7 @@ impl Client {
             return Err(self.fault("DUP at QoS 0 [MQTT-3.3.1-2]", String::new()));
         }
         let client = self.no;
-        let message = message_of(&publish.payload).map_err(|text| Fault::of("payload", client, text))?;
+        let message = message_of(&publish.payload.0).map_err(|text| Fault::of("payload", client, text))?;
         if let Some(packet_id) = publish.packet_id {
             let held = match (publish.qos, self.session.releasing.contains(&packet_id)) {
                 (_, true) => Some(Some(MessageNo(usize::MAX))),

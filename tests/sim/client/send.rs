@@ -209,6 +209,8 @@ impl Client {
                 alias,
                 expiry_secs: message.expiry_secs,
                 packet_id,
+                passed_on: &[],
+                ids: &[],
                 payload: &payload,
             },
         );

@@ -217,15 +217,15 @@ impl Oracle {
     }
 
     /// How much a run proved.
-    pub fn proved(&self) -> crate::Proved {
+    pub fn proved(&self) -> crate::race::Proved {
         let sockets = self.clients.iter().flat_map(|view| view.sockets.values());
-        crate::Proved {
+        crate::race::Proved {
             deliveries: self.posts.iter().flat_map(|post| &post.owed).filter(|owed| owed.done).count(),
             wills: self.wills.iter().filter(|will| will.state == wills::State::Published).count(),
             resumed: sockets.filter(|socket| socket.presence == Presence::Yes).count(),
             replays: self.clients.iter().flat_map(|v| v.seen.values()).map(|s| s.replays as usize).sum(),
             repeated: self.posts.iter().filter(|post| post.sends.len() > 1).count(),
-            ..crate::Proved::default()
+            ..crate::race::Proved::default()
         }
     }
 }

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Breaks rules in a copy of the sources, one at a time, and says which of them the simulation finds.
+#
+#   bench/mutants.sh [NAME...]      all, or those of these names
+#
+# The copy is built into a target directory of its own (MUTANTS_TARGET), kept from one mutant to the next. A mutant is
+# a file and a `sed` script; one that changes nothing any more is an error, not a mutant that was missed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+export CARGO_TARGET_DIR=${MUTANTS_TARGET:-$root/target/mutants} RUST_BACKTRACE=0
+export TIDEMQ_SIM_SEEDS=${TIDEMQ_SIM_SEEDS:-300} TIDEMQ_SIM_STEPS=${TIDEMQ_SIM_STEPS:-300}
+wanted=" $* "
+found=0
+missed=()
+broken=()
+
+# mutant NAME FILE SED
+mutant() {
+    local name=$1 file=$2 script=$3 log=$copy.log
+    [ "$wanted" = "  " ] || [[ $wanted = *" $name "* ]] || return 0
+    rm -rf "${copy:?}"/* && cp -r Cargo.toml Cargo.lock src tests bench loadgen README.md "$copy" 2>/dev/null
+    sed -i -E "$script" "$copy/$file"
+    if cmp -s "$file" "$copy/$file"; then
+        broken+=("$name")
+        echo "$name: changes nothing in $file any more"
+        return 0
+    fi
+    # Cargo looks at times: the copy's files are all of now, so only what changed is built by its content's hash.
+    if ! (cd "$copy" && timeout 900 cargo build --test sim --locked >"$log" 2>&1); then
+        broken+=("$name")
+        echo "$name: does not compile"
+        grep -m1 '^error' "$log"
+        return 0
+    fi
+    local test
+    for test in the_broker_and_the_model_agree every_race_keeps; do
+        if ! (cd "$copy" && timeout 600 cargo test --test sim --locked "$test" >"$log" 2>&1); then
+            found=$((found + 1))
+            echo "$name: found by $test: $(grep -am1 -oE '^seed [0-9]+[^{]*' "$log" | cut -c1-110)"
+            return 0
+        fi
+    done
+    missed+=("$name")
+    echo "$name: MISSED"
+}
+
+mutant expiry-not-kept src/session/outgoing.rs 's/if item\.expires <= now \{/if false {/'
+mutant expiry-whole src/shard/encode.rs 's/item\.expires\.0\.saturating_sub\(now\.0\)/item.expires.0/'
+mutant no-local-forgotten src/shard/deliver.rs 's/let own = sub\.flags\.no_local\(\) \&\& /let own = false \&\& /'
+mutant highest-qos-forgotten src/shard/deliver.rs 's/terms\.qos = terms\.qos\.max\(/terms.qos = terms.qos.min(/'
+mutant qos-not-lowered src/shard/replay.rs 's/sub\.flags\.qos\(\)\.min\(run\.qos\)/run.qos/'
+mutant retain-handling-1 src/shard/subscribe.rs 's/RetainHandling::SendIfNew => known\.is_err\(\)/RetainHandling::SendIfNew => true/'
+mutant cleared-not-cleared src/shard/replay.rs 's/self\.retained\.clear\(topic\);/let _ = topic;/'
+mutant overtake-forgotten src/shard/replay.rs 's/if !self\.cursors\.is_empty\(\) \{/if false {/'
+mutant will-at-disconnect src/shard/lifecycle.rs 's/CloseCause::Disconnected \| CloseCause::Stopping => WillFate::Delete/CloseCause::Disconnected | CloseCause::Stopping => WillFate::Keep/'
+mutant will-delay-ignored src/shard/lifecycle.rs 's/Some\(secs\) => self\.clients\[client\]\.will_at = .*/Some(_) => self.fire_will(client),/'
+mutant will-survives-resume src/shard/connect.rs 's/c\.will = None; \/\/ a delayed will.*/\/\/ kept/; s/\(c\.will_at, c\.ends_at\) = \(Time::NEVER, Time::NEVER\);/c.ends_at = Time::NEVER;/'
+mutant session-outlives-expiry src/shard/connect.rs 's/asked\.min\(maximum\)/maximum/'
+mutant clean-start-ignored src/shard/connect.rs 's/^( +)if connect\.clean_start \{/\1if false {/'
+mutant window-off-by-one src/session/outgoing.rs 's/while self\.in_flight\.len\(\) < self\.window \{/while self.in_flight.len() <= self.window {/'
+mutant dup-forgotten src/session/outgoing.rs 's/f\.dup = true;/f.dup = false;/'
+mutant pubrel-not-repeated src/session/outgoing.rs 's/self\.in_flight\[at\]\.offer = None;/self.remove(at);/'
+mutant keep-alive-early src/shard/connect.rs 's/u32::from\(keep_alive\) \* 1_500/u32::from(keep_alive) * 1_000/'
+mutant larger-than-maximum src/shard/flow.rs 's/let fits = out\.len\(\) - start <= connection\.maximum_packet as usize;/let fits = true;/'
+mutant joining-not-awaited src/shard/subscribe.rs 's/if !join\.waiting\.is_empty\(\) \{/if false {/'
+mutant credit-not-given-back src/shard/publish.rs '0,/self\.give_back\(run\);/s//let _ = run;/'
+mutant holes-forgotten src/shard/deliver.rs 's/^( +)self\.close_holes\(\);/\1self.work.holed.clear();/'
+mutant shared-twice src/shard/shared.rs 's/items\.retain\(\|\&item\| !self\.give_to_member\(run, item, slot, \*accept\)\);/items.retain(|\&item| { self.give_to_member(run, item, slot, *accept); false }); let _ = self.deliver_share(run.clone(), slot, 0..1, *accept);/'
+mutant shared-backlog-stays src/shard/shared.rs 's/^( +)self\.take_back\(client, Outgoing::take_waiting_shared\);/\1let _ = Outgoing::take_waiting_shared;/'
+mutant shared-to-the-offline src/shard/shared.rs 's/self\.least_busy\(run, item, slot, 0\.\.online\)/self.least_busy(run, item, slot, online..all)/'
+
+echo "$found found, ${#missed[@]} missed${missed[*]:+: ${missed[*]}}, ${#broken[@]} unusable${broken[*]:+: ${broken[*]}}"
+[ ${#missed[@]} = 0 ] && [ ${#broken[@]} = 0 ]
