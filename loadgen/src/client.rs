@@ -323,8 +323,13 @@ impl Client {
             (Packet::ConnAck(c), Stage::Connecting) => return self.handle_connack(c, observer),
             (Packet::Disconnect(d), _) => return Err(Ended::Disconnected(d.reason)),
             (Packet::SubAck(s), Stage::Connected) => observer.subscribed(s.codes),
-            (Packet::PubAck(a) | Packet::PubComp(a), Stage::Connected) => self.finish(a, observer),
-            (Packet::PubRec(a), Stage::Connected) if a.reason.is_error() => self.finish(a, observer),
+            (Packet::PubAck(a), Stage::Connected) => self.finish(a, a.reason, observer),
+            // The broker took the message, and says so again if it has forgotten it meanwhile: a PUBREL that is sent
+            // once more after a cut may find its identifier free.
+            (Packet::PubComp(a), Stage::Connected) => self.finish(a, ReasonCode::Success, observer),
+            (Packet::PubRec(a), Stage::Connected) if a.reason.is_error() => {
+                self.finish(a, a.reason, observer)
+            }
             (Packet::PubRec(a), Stage::Connected) => {
                 let known = self.inflight.release(a.packet_id);
                 let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
@@ -354,9 +359,9 @@ impl Client {
     }
 
     /// An acknowledgement for a message that is not in flight is left alone: after a resumption it may come twice.
-    fn finish(&mut self, ack: &Ack<'_>, observer: &mut impl Observer) {
+    fn finish(&mut self, ack: &Ack<'_>, reason: ReasonCode, observer: &mut impl Observer) {
         if let Some(message) = self.inflight.finish(ack.packet_id) {
-            observer.acknowledged(message, ack.reason);
+            observer.acknowledged(message, reason);
         }
     }
 }

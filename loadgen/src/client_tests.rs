@@ -133,6 +133,18 @@ fn a_refused_qos_2_message_is_done_with() {
 }
 
 #[test]
+fn a_pubrel_that_came_twice_is_no_refusal() {
+    let (mut client, mut log) = connected(Version::V5);
+    let message = outgoing(&client, QoS::ExactlyOnce);
+    client.publish(message, "t", b"x", &mut Vec::new());
+    let received = Packet::PubRec(Ack::new(id(1), ReasonCode::Success));
+    assert_eq!(answer(&mut client, &mut log, &received), [PacketType::PubRel]);
+    let unknown = Packet::PubComp(Ack::new(id(1), ReasonCode::PacketIdentifierNotFound));
+    assert_eq!(answer(&mut client, &mut log, &unknown), []);
+    assert_eq!((client.inflight.len(), log.acknowledged[0].1), (0, ReasonCode::Success));
+}
+
+#[test]
 fn what_does_not_belong_there_ends_the_connection() {
     let end = |client: &mut Client, packet: &Packet<'_>| {
         let bytes = bytes(packet, client.version());
