@@ -328,7 +328,7 @@ impl Client {
             // once more after a cut may find its identifier free.
             (Packet::PubComp(a), Stage::Connected) => self.finish(a, ReasonCode::Success, observer),
             (Packet::PubRec(a), Stage::Connected) if a.reason.is_error() => {
-                self.finish(a, a.reason, observer)
+                self.finish(a, a.reason, observer);
             }
             (Packet::PubRec(a), Stage::Connected) => {
                 let known = self.inflight.release(a.packet_id);

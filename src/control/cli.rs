@@ -8,9 +8,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 
 use super::apply::Overrides;
-use super::config::{Listener, Protocol};
+use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::failure::EXIT_CODES;
 use super::{commands, serve, validate};
+use crate::net::PacketsPerFrame;
 
 #[derive(Debug, Parser)]
 #[command(name = "tidemq", version, about, after_help = EXIT_CODES, max_term_width = 100)]
@@ -51,8 +52,8 @@ pub(super) struct Serve {
     #[arg(long)]
     enable: bool,
     /// Listen here, in place of the configured listeners; implies --enable. HOST:PORT is plain TCP, and
-    /// ws://HOST:PORT/PATH is WebSocket, at /mqtt if no path is named. Port 0: any free port. May be given several
-    /// times
+    /// ws://HOST:PORT/PATH is WebSocket, at /mqtt if no path is named; ?packets=one behind it sends one packet a frame,
+    /// for clients that take a frame for a packet (Eclipse Paho C). Port 0: any free port. May be given several times
     #[arg(long, value_name = "HOST:PORT|ws://HOST:PORT/PATH", value_parser = listener)]
     listen: Vec<Listener>,
     /// Number of shards [default: one for each core]
@@ -125,7 +126,12 @@ impl FromStr for CoreList {
 /// What `--listen` asks for.
 fn listener(text: &str) -> Result<Listener, String> {
     let Some(rest) = text.strip_prefix("ws://") else {
-        return Ok(Listener { protocol: Protocol::Tcp, address: resolve(text)?, path: None, enabled: true });
+        let (protocol, address) = (Protocol::Tcp, resolve(text)?);
+        return Ok(Listener { protocol, address, path: None, packets_per_frame: None, enabled: true });
+    };
+    let (rest, packets_per_frame) = match rest.split_once('?') {
+        None => (rest, None),
+        Some((rest, query)) => (rest, Some(packets(query)?)),
     };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address = resolve(host)?;
@@ -133,7 +139,15 @@ fn listener(text: &str) -> Result<Listener, String> {
         return Err(format!("`{path}` is not a path: write ws://HOST:PORT/PATH, without spaces, `?` or `#`"));
     }
     let path = (!path.is_empty()).then(|| path.to_owned());
-    Ok(Listener { protocol: Protocol::WebSocket, address, path, enabled: true })
+    Ok(Listener { protocol: Protocol::WebSocket, address, path, packets_per_frame, enabled: true })
+}
+
+/// What stands behind the path: `packets=one`.
+fn packets(query: &str) -> Result<PacketsPerFrame, String> {
+    let asked = query.strip_prefix("packets=");
+    let known = PACKETS_PER_FRAME.iter().find(|(name, _)| asked == Some(name));
+    let wrong = || format!("`?{query}` is not known: write `?packets=one`, `?packets=many` or nothing");
+    known.map(|(_, packets)| *packets).ok_or_else(wrong)
 }
 
 fn resolve(text: &str) -> Result<SocketAddr, String> {
@@ -193,11 +207,18 @@ mod tests {
             ("ws://[::1]:8083", "websocket [::1]:8083/mqtt"),
             ("ws://127.0.0.1:9/", "websocket 127.0.0.1:9/"),
             ("ws://127.0.0.1:9/a/b", "websocket 127.0.0.1:9/a/b"),
+            ("ws://127.0.0.1:9/a?packets=many", "websocket 127.0.0.1:9/a"),
+            ("ws://127.0.0.1:9/a?packets=one", "websocket 127.0.0.1:9/a (one packet a frame)"),
+            ("ws://127.0.0.1:9?packets=one", "websocket 127.0.0.1:9/mqtt (one packet a frame)"),
         ] {
             let listen = serve(&["--listen", asked]).unwrap().overrides().listen;
             assert_eq!(listen[0].to_string(), meant);
         }
         for bad in ["ws://", "ws://127.0.0.1", "ws:///mqtt", "ws://127.0.0.1:9/a b", "ws://127.0.0.1:9/?q"] {
+            assert!(serve(&["--listen", bad]).is_err(), "{bad:?}");
+        }
+        for bad in ["?packets=two", "?packets", "?", "?packets=one&x"] {
+            let bad = &format!("ws://127.0.0.1:9/mqtt{bad}");
             assert!(serve(&["--listen", bad]).is_err(), "{bad:?}");
         }
     }

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::problem::{Problem, Problems};
 use super::read::{Section, line_of};
 use super::validate;
+use crate::net::PacketsPerFrame;
 use crate::policy::{Generation, Limits};
 
 /// The text of a fresh configuration, with its comments.
@@ -53,6 +54,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The relative URL of a WebSocket listener; `None`: [`PATH`].
     pub path: Option<String>,
+    /// What a frame of a WebSocket listener holds; `None`: many packets.
+    pub packets_per_frame: Option<PacketsPerFrame>,
     /// `false`: it is kept in the file and not bound.
     pub enabled: bool,
 }
@@ -125,6 +128,8 @@ pub enum Level {
 /// How the file writes each of them.
 pub(super) const PROTOCOLS: &[(&str, Protocol)] =
     &[("tcp", Protocol::Tcp), ("websocket", Protocol::WebSocket)];
+pub(super) const PACKETS_PER_FRAME: &[(&str, PacketsPerFrame)] =
+    &[("many", PacketsPerFrame::Many), ("one", PacketsPerFrame::One)];
 pub(super) const STORAGES: &[(&str, Storage)] = &[("memory", Storage::Memory), ("disk", Storage::Disk)];
 pub(super) const LEVELS: &[(&str, Level)] = &[
     ("error", Level::Error),
@@ -180,12 +185,16 @@ impl Listener {
     }
 }
 
-/// `tcp 127.0.0.1:1883`, `websocket 127.0.0.1:8083/mqtt`
+/// `tcp 127.0.0.1:1883`, `websocket 127.0.0.1:8083/mqtt`, `websocket 127.0.0.1:8084/mqtt (one packet a frame)`
 impl fmt::Display for Listener {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.websocket_path() {
             None => write!(out, "tcp {}", self.address),
             Some(path) => write!(out, "websocket {}{path}", self.address),
+        }?;
+        match self.packets_per_frame {
+            Some(PacketsPerFrame::One) => out.write_str(" (one packet a frame)"),
+            Some(PacketsPerFrame::Many) | None => Ok(()),
         }
     }
 }
@@ -241,9 +250,10 @@ fn read_listener(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Optio
         section.report("address", "is missing".into(), "write IP:PORT, such as \"127.0.0.1:1883\"".into());
     }
     let path = section.string("path").map(str::to_owned);
-    validate::listener(&mut section, protocol, path.as_deref());
+    let packets_per_frame = section.choice_if_there("packets_per_frame", PACKETS_PER_FRAME);
+    validate::listener(&mut section, protocol, path.as_deref(), packets_per_frame);
     problems.extend(section.finish());
-    Some(Listener { protocol, address: address?, path, enabled })
+    Some(Listener { protocol, address: address?, path, packets_per_frame, enabled })
 }
 
 fn read_admin(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Admin {

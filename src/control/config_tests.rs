@@ -128,6 +128,19 @@ fn a_websocket_listener_without_a_path_has_the_usual_one() {
 }
 
 #[test]
+fn what_a_frame_holds_is_said_of_websockets_alone() {
+    let listener = |more: &str| format!("[[listener]]\naddress = \"127.0.0.1:8083\"\n{more}\n");
+    let one = "packets_per_frame = \"one\"";
+    let websocket = listener(&format!("protocol = \"websocket\"\n{one}"));
+    assert_eq!(
+        Draft::read(&websocket).unwrap().config.listeners[0].packets_per_frame,
+        Some(PacketsPerFrame::One)
+    );
+    assert_eq!(paths(&listener(one)), ["listener[0].packets_per_frame"]);
+    assert_eq!(paths(&websocket.replace("one", "two")), ["listener[0].packets_per_frame"]);
+}
+
+#[test]
 fn paths_belong_to_websockets_and_are_relative_urls() {
     assert_eq!(paths("[[listener]]\naddress = \"127.0.0.1:1\"\npath = \"/mqtt\"\n"), ["listener[0].path"]);
     for path in ["mqtt", "/m qtt", "/mqtt?x", ""] {

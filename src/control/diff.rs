@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::config::{
-    Admin, Broker, Config, LEVELS, Level, Listener, Log, PROTOCOLS, Protocol, STORAGES, Status, Storage,
+    Admin, Broker, Config, LEVELS, Level, Listener, Log, PACKETS_PER_FRAME, PROTOCOLS, Protocol, STORAGES,
+    Status, Storage,
 };
+use crate::net::PacketsPerFrame;
 use crate::policy::Limits;
 
 /// When a change takes effect.
@@ -80,7 +82,7 @@ pub fn fields(config: &Config) -> Vec<Field> {
     let mut out = vec![Field { path: "enabled".into(), value: enabled.written(), effect: Effect::Live }];
     for (index, listener) in listeners.iter().enumerate() {
         list!(out, format!("listener[{index}]."), listener => Listener {
-            protocol: Live, address: Live, path: Live, enabled: Live,
+            protocol: Live, address: Live, path: Live, packets_per_frame: NewConnections, enabled: Live,
         });
     }
     list!(out, "admin.", admin => Admin { address: Restart });
@@ -168,9 +170,9 @@ impl Written for String {
     }
 }
 
-impl Written for Option<String> {
+impl<T: Written> Written for Option<T> {
     fn written(&self) -> String {
-        self.as_ref().map_or_else(|| "nothing".into(), |text| format!("{text:?}"))
+        self.as_ref().map_or_else(|| "nothing".into(), Written::written)
     }
 }
 
@@ -185,7 +187,7 @@ macro_rules! written_by_name {
     };
 }
 
-written_by_name!(Protocol => PROTOCOLS, Storage => STORAGES, Level => LEVELS);
+written_by_name!(Protocol => PROTOCOLS, PacketsPerFrame => PACKETS_PER_FRAME, Storage => STORAGES, Level => LEVELS);
 
 #[cfg(test)]
 mod tests {
@@ -222,7 +224,7 @@ mod tests {
         let mut after = before.clone();
         after.listeners.pop();
         let gone = diff(&before, &after);
-        assert_eq!(gone.len(), 4);
+        assert_eq!(gone.len(), 5);
         assert!(gone.iter().all(|change| change.path.starts_with("listener[1].") && change.after.is_none()));
         let back = diff(&after, &before);
         assert!(back.iter().all(|change| change.before.is_none() && change.after.is_some()));

@@ -96,13 +96,22 @@ impl<'t> Section<'t> {
 
     /// A string out of a fixed set.
     pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.string(name) else { return default };
-        if let Some((_, choice)) = choices.iter().find(|(known, _)| *known == text) {
-            return *choice;
+        self.choice_if_there(name, choices).unwrap_or(default)
+    }
+
+    /// The same; `None` if it is absent or was reported.
+    pub(super) fn choice_if_there<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.string(name)?;
+        let choice = choices.iter().find(|(known, _)| *known == text).map(|(_, choice)| *choice);
+        if choice.is_none() {
+            let names: Vec<String> = choices.iter().map(|(known, _)| format!("`{known}`")).collect();
+            self.report(name, format!("`{text}` is not known"), format!("write {}", names.join(" or ")));
         }
-        let names: Vec<String> = choices.iter().map(|(known, _)| format!("`{known}`")).collect();
-        self.report(name, format!("`{text}` is not known"), format!("write {}", names.join(" or ")));
-        default
+        choice
     }
 
     /// A string that parses into `T`.

@@ -186,7 +186,10 @@ fn moves(open: &[Open], wanted: &[Listener], shards: u16) -> Result<Moves, BindE
 
 /// How clients speak at a listener.
 fn transport(listener: &Listener) -> Transport {
-    listener.websocket_path().map_or(Transport::Tcp, |path| Transport::WebSocket(path.into()))
+    let packets = listener.packets_per_frame.unwrap_or_default();
+    listener
+        .websocket_path()
+        .map_or(Transport::Tcp, |path| Transport::WebSocket { path: path.into(), packets })
 }
 
 impl From<BindError> for Failure {
@@ -205,9 +208,11 @@ impl From<StartError> for Failure {
 mod tests {
     use super::*;
     use crate::control::config::Protocol;
+    use crate::net::PacketsPerFrame;
 
     fn tcp(address: &str) -> Listener {
-        Listener { protocol: Protocol::Tcp, address: address.parse().unwrap(), path: None, enabled: true }
+        let (protocol, address) = (Protocol::Tcp, address.parse().unwrap());
+        Listener { protocol, address, path: None, packets_per_frame: None, enabled: true }
     }
 
     fn any() -> Listener {
@@ -216,6 +221,10 @@ mod tests {
 
     fn websocket(path: &str) -> Listener {
         Listener { protocol: Protocol::WebSocket, path: Some(path.to_owned()), ..any() }
+    }
+
+    fn at(path: &str, packets: PacketsPerFrame) -> Transport {
+        Transport::WebSocket { path: path.into(), packets }
     }
 
     /// Opens what `wanted` says after `open`, and answers what is open then.
@@ -243,10 +252,16 @@ mod tests {
     #[test]
     fn a_listener_whose_path_or_protocol_changes_keeps_its_socket() {
         let (first, bound) = after(&[], &[any(), websocket("/mqtt")]);
-        assert_eq!(bound.new[1].1.transport, Transport::WebSocket("/mqtt".into()));
+        assert_eq!(bound.new[1].1.transport, at("/mqtt", PacketsPerFrame::Many));
 
         let (second, moves) = after(&first, &[websocket("/other"), any()]);
-        assert_eq!(moves.changed, [(1, Transport::WebSocket("/other".into()))]);
+        assert_eq!(moves.changed, [(1, at("/other", PacketsPerFrame::Many))]);
+        assert!(moves.new.is_empty() && moves.gone.is_empty());
+        assert_eq!(second[0].address, first[1].address);
+
+        let one = Listener { packets_per_frame: Some(PacketsPerFrame::One), ..websocket("/other") };
+        let (second, moves) = after(&second, &[one, any()]);
+        assert_eq!(moves.changed, [(1, at("/other", PacketsPerFrame::One))]);
         assert!(moves.new.is_empty() && moves.gone.is_empty());
         assert_eq!(second[0].address, first[1].address);
 
@@ -254,7 +269,7 @@ mod tests {
         let named = |listener: Listener| Listener { address: first[0].address, ..listener };
         let open = [Open { asked: named(any()), ..first[0].clone() }];
         let (_, moves) = after(&open, &[named(websocket("/mqtt"))]);
-        assert_eq!(moves.changed, [(0, Transport::WebSocket("/mqtt".into()))]);
+        assert_eq!(moves.changed, [(0, at("/mqtt", PacketsPerFrame::Many))]);
         assert!(moves.new.is_empty() && moves.gone.is_empty());
     }
 

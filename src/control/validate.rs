@@ -4,22 +4,35 @@
 use super::config::{Config, Protocol};
 use super::problem::Problem;
 use super::read::Section;
+use crate::net::PacketsPerFrame;
 
 /// Longest beginning of a Response Information.
 const RESPONSE_INFORMATION_BYTES: usize = 256;
 
 /// Judges one listener.
-pub(super) fn listener(section: &mut Section<'_>, protocol: Protocol, path: Option<&str>) {
-    match (protocol, path) {
-        (Protocol::Tcp, Some(_)) => {
-            let what = "only a websocket listener has a path".to_owned();
-            section.report("path", what, "remove it, or write `protocol = \"websocket\"`".into());
+pub(super) fn listener(
+    section: &mut Section<'_>,
+    protocol: Protocol,
+    path: Option<&str>,
+    packets_per_frame: Option<PacketsPerFrame>,
+) {
+    match protocol {
+        Protocol::Tcp => {
+            let there = [
+                ("path", "a path", path.is_some()),
+                ("packets_per_frame", "frames", packets_per_frame.is_some()),
+            ];
+            for (name, what, _) in there.into_iter().filter(|(_, _, there)| *there) {
+                let what = format!("only a websocket listener has {what}");
+                section.report(name, what, "remove it, or write `protocol = \"websocket\"`".into());
+            }
         }
-        (Protocol::WebSocket, Some(path)) if !is_relative_url(path) => {
-            let what = format!("`{path}` is not a relative URL");
-            section.report("path", what, "begin it with `/`, without spaces, `?` or `#`".into());
+        Protocol::WebSocket => {
+            if let Some(path) = path.filter(|path| !is_relative_url(path)) {
+                let what = format!("`{path}` is not a relative URL");
+                section.report("path", what, "begin it with `/`, without spaces, `?` or `#`".into());
+            }
         }
-        (Protocol::Tcp, None) | (Protocol::WebSocket, _) => {}
     }
 }
 

@@ -18,6 +18,7 @@ pub trait Connections {
     fn next_dirty(&mut self) -> Option<ConnId>;
     fn output(&self, conn: ConnId) -> &[u8];
     fn prepend(&mut self, conn: ConnId, header: &[u8]);
+    fn make_room(&mut self, conn: ConnId, bytes: usize) -> &mut [u8];
 }
 
 impl Connections for Shard {
@@ -63,5 +64,9 @@ impl Connections for Shard {
 
     fn prepend(&mut self, conn: ConnId, header: &[u8]) {
         Shard::prepend(self, conn, header);
+    }
+
+    fn make_room(&mut self, conn: ConnId, bytes: usize) -> &mut [u8] {
+        Shard::make_room(self, conn, bytes)
     }
 }

@@ -6,7 +6,7 @@ use super::connections::Connections;
 use super::driver::Net;
 use super::ring::Ring;
 use super::slots::{Phase, Slot};
-use super::ws::Link;
+use super::ws::{Link, PacketsPerFrame, lay_out};
 use crate::session::ConnId;
 use crate::shard::{End, FLUSHES_PER_TURN};
 
@@ -138,11 +138,20 @@ pub(super) fn flushing<C: Connections>(slot: &mut Slot, conn: ConnId, owner: &mu
     (flushing.offered > 0).then_some(flushing)
 }
 
-/// The rest of a frame that was announced; else all that waits, in a frame of its own.
+/// The rest of what was announced; else all that waits in one frame, or the first packets of it in frames of their own.
 fn offer<C: Connections>(ws: &mut Link, conn: ConnId, waiting: usize, owner: &mut C) -> Flushing {
     if ws.framing.is_mid_own() {
         return Flushing::new(conn, 0, waiting);
     }
-    let offered = ws.framing.offer(waiting, |header| owner.prepend(conn, header));
+    let offered = match ws.framing.packets() {
+        PacketsPerFrame::Many => ws.framing.offer(waiting, |header| owner.prepend(conn, header)),
+        PacketsPerFrame::One => {
+            let headers = ws.framing.announce(owner.output(conn));
+            if headers > 0 {
+                lay_out(owner.make_room(conn, headers), headers);
+            }
+            ws.framing.announced()
+        }
+    };
     Flushing::new(conn, offered, owner.output(conn).len())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::port_holder::{self, Holder};
+use super::ws::PacketsPerFrame;
 
 /// Connections that wait to be accepted, per shard.
 const BACKLOG: i32 = 4_096;
@@ -28,8 +29,13 @@ const USER_TIMEOUT: Duration = Duration::from_secs(120);
 pub enum Transport {
     /// On the bare connection.
     Tcp,
-    /// In WebSocket frames, for who asks for this path.
-    WebSocket(Arc<str>),
+    /// In WebSocket frames.
+    WebSocket {
+        /// For who asks for this path.
+        path: Arc<str>,
+        /// What a frame to the client holds.
+        packets: PacketsPerFrame,
+    },
 }
 
 /// A listener's sockets, bound and listening, one for each shard: the kernel spreads the connections.

@@ -34,3 +34,4 @@ pub use lobby::{Envelope, Place};
 pub use ring::RingError;
 pub use ring::probe as probe_ring;
 pub use seats::Seats;
+pub use ws::PacketsPerFrame;

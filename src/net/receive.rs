@@ -11,7 +11,6 @@ use super::driver::Net;
 use super::lobby::{Envelope, Heard, Lobby};
 use super::ring::{Completion, Kind};
 use super::slots::{Phase, Receiving, Slot, token};
-use super::ws::HEADROOM;
 use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::shard::{End, Opened};
@@ -186,8 +185,8 @@ pub(super) fn pass<C: Connections>(
 fn open<C: Connections>(slot: &mut Slot, conn: ConnId, peer: SocketAddr, owner: &mut C) {
     slot.phase = Phase::Open;
     owner.handle_open(conn, Opened { peer, listener: slot.listener, deadline: slot.deadline });
-    if slot.ws.is_some() {
-        owner.keep_headroom(conn, HEADROOM as u8);
+    if let Some(ws) = &slot.ws {
+        owner.keep_headroom(conn, ws.framing.headroom());
     }
 }
 

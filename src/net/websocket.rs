@@ -11,7 +11,7 @@ use super::listener::Transport;
 use super::receive::{Passage, pass};
 use super::slots::{Phase, Slot};
 use super::ws::handshake::Outcome;
-use super::ws::{self, Code, Decoded, Link};
+use super::ws::{self, Code, Decoded, Link, PacketsPerFrame};
 use crate::session::ConnId;
 use crate::shard::{CloseCause, End};
 
@@ -26,7 +26,9 @@ impl Net {
         let link = link(slot);
         let mut bytes = self.ring.pool.bytes_mut(filled);
         if let Some(handshake) = &mut link.handshake {
-            let Some(path) = path(&self.listening, listener) else { return self.depart_unseen(conn) };
+            let Some((path, packets)) = terms(&self.listening, listener) else {
+                return self.depart_unseen(conn);
+            };
             match handshake.hear(bytes, path) {
                 Outcome::Wait => return,
                 Outcome::Refused(refused, answer) => {
@@ -36,6 +38,7 @@ impl Net {
                 }
                 Outcome::Accepted(answer, used) => {
                     link.framing.answer(&answer);
+                    link.framing.hold(packets);
                     link.handshake = None;
                     bytes = &mut bytes[used..];
                 }
@@ -176,12 +179,16 @@ impl Net {
             !slot.ended
                 && slot.ws.as_ref().is_some_and(|ws| !ws.framing.is_mid_frame() && !ws.framing.is_mid_own())
         };
-        for &conn in closing {
-            if let Some(slot) = self.slots.current_mut(conn).filter(between_frames) {
-                batch.extend(flushing(slot, conn, owner));
+        loop {
+            for &conn in closing {
+                if let Some(slot) = self.slots.current_mut(conn).filter(between_frames) {
+                    batch.extend(flushing(slot, conn, owner));
+                }
             }
-        }
-        if !batch.is_empty() {
+            if batch.is_empty() {
+                break;
+            }
+            // Each of them has either less to say after this, or a frame that its socket does not take.
             self.send(batch, owner);
             batch.clear();
         }
@@ -210,11 +217,11 @@ fn link(slot: &mut Slot) -> &mut Link {
     slot.ws.as_mut().expect("the caller knows that it is a WebSocket")
 }
 
-/// The path at which `listener` takes WebSockets. `None`: it does so no longer.
-fn path(listening: &[Listening], listener: u16) -> Option<&str> {
+/// The path at which `listener` takes WebSockets, and what their frames hold. `None`: it does so no longer.
+fn terms(listening: &[Listening], listener: u16) -> Option<(&str, PacketsPerFrame)> {
     let mut here = listening.iter().filter(|l| l.listener == listener && l.socket.is_some());
     here.find_map(|listening| match &listening.transport {
-        Transport::WebSocket(path) => Some(&**path),
+        Transport::WebSocket { path, packets } => Some((&**path, *packets)),
         Transport::Tcp => None,
     })
 }

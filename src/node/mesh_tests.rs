@@ -41,6 +41,9 @@ impl Connections for Nobody {
         &[]
     }
     fn prepend(&mut self, _: ConnId, _: &[u8]) {}
+    fn make_room(&mut self, _: ConnId, _: usize) -> &mut [u8] {
+        &mut []
+    }
 }
 
 /// A small generator: the test is the same each time as far as threads allow.

@@ -191,6 +191,12 @@ impl Outbound {
         self.slow != Time::NEVER
     }
 
+    /// Puts so many bytes in front of what waits, and answers all of it.
+    pub(super) fn make_room(&mut self, bytes: usize) -> &mut [u8] {
+        self.head -= bytes;
+        &mut self.buf[self.head..]
+    }
+
     /// When its reader has had `secs` for what it should have taken.
     pub(super) fn stalls_at(&self, secs: u64) -> Time {
         if self.is_slow() { self.slow.after_secs(secs) } else { Time::NEVER }

@@ -313,13 +313,22 @@ impl Shard {
         }
     }
 
-    /// Puts `header` in front of the output: it is sent with it and counts as a part of it. At most once until all that
-    /// was there has been sent, and no longer than the headroom.
+    /// Puts `header` in front of the output: it is sent with it and counts as a part of it. No longer than the
+    /// headroom, which is free again when as many bytes were sent as were put there, and one more.
     pub fn prepend(&mut self, conn: ConnId, header: &[u8]) {
         if let Some(c) = self.connections.get_mut(conn.index as usize)
             && c.generation == conn.generation
         {
             c.out.prepend(header);
+        }
+    }
+
+    /// Puts `bytes` bytes, whatever they are, in front of the output, and answers the whole of it: the headers of more
+    /// than its first packet are to be laid out in there. When and how many: as with `prepend`.
+    pub fn make_room(&mut self, conn: ConnId, bytes: usize) -> &mut [u8] {
+        match self.connections.get_mut(conn.index as usize) {
+            Some(c) if c.generation == conn.generation => c.out.make_room(bytes),
+            _ => &mut [],
         }
     }
 

@@ -93,6 +93,8 @@ class Broker:
         self.host = "127.0.0.1"
         self.port = None
         self.websocket = None
+        self.packet_a_frame = None
+        """The WebSocket listener whose frames hold one packet each."""
 
     @property
     def config(self):
@@ -110,6 +112,8 @@ class Broker:
                 self.port = int(found[2])
             elif found := re.match(r"listening on websocket (\S+)$", line):
                 self.websocket = f"ws://{found[1]}"
+            elif found := re.match(r"listening on websocket (\S+) \(one packet a frame\)$", line):
+                self.packet_a_frame = f"ws://{found[1]}"
         return self
 
     def edit(self, old, new):

@@ -39,10 +39,11 @@ class Cell:
         assert connected.session_present in (False, None), "a session of nobody's"
         return peer
 
-    def durable(self, name):
+    def durable(self, name, **options):
         """The connection of a session that lasts, and its peer."""
         peer = self.make()
-        options = {"expiry": 3600} if self.version == 5 else {}
+        if self.version == 5:
+            options["expiry"] = 3600
         return peer, peer.connect(self.url, self.version, self.topic(name), clean=False, **options)
 
 
@@ -205,16 +206,23 @@ def expires(cell):
     topic = cell.topic("expiry")
     publisher = cell.peer("expiry-pub")
     if cell.qos == 0:
-        # Retained: at QoS 0 nothing need be kept for a session.
+        # Retained: at QoS 0 nothing need be kept for a session. Only another's hearing it tells that it has arrived.
+        cell.observer.subscribe(f"{topic}/+", 2)
         publisher.publish(f"{topic}/a", b"over", 0, retain=True, expiry=1)
         publisher.publish(f"{topic}/b", b"lasting", 0, retain=True, expiry=LASTING)
+        same([cell.observer.message().payload for _ in range(2)], [b"over", b"lasting"])
         time.sleep(ONE_SECOND_EXPIRED)
         subscriber = cell.peer("expiry-sub")
         subscriber.subscribe(f"{topic}/+", 0)
     else:
-        subscriber, _ = cell.durable("expiry-sub")
+        # The will tells when the broker has seen the end of the connection: until then it may begin to deliver what
+        # would expire.
+        gone = cell.topic("expiry-gone")
+        cell.observer.subscribe(gone, 2)
+        subscriber, _ = cell.durable("expiry-sub", will=(gone, b"gone", 1, False))
         subscriber.subscribe(f"{topic}/+", cell.qos)
-        subscriber.disconnect()
+        subscriber.cut()
+        same(cell.observer.message().payload, b"gone")
         publisher.publish(f"{topic}/a", b"over", cell.qos, expiry=1)
         publisher.publish(f"{topic}/b", b"lasting", cell.qos, expiry=LASTING)
         time.sleep(ONE_SECOND_EXPIRED)
@@ -288,6 +296,3 @@ def shares(cell):
 
 EVERY_VERSION = [subscribes, publishes, unsubscribes, many, large, retained, will, resumes, refused, anonymous]
 ONLY_5 = [user_properties, expires, identifiers, aliases_out, aliases_in, shares]
-# Those in which a client may be sent several packets before it has said anything: a broker may put them in one frame
-# [MQTT-6.0.0-4].
-SEVERAL_AT_ONCE = [many, retained, will, resumes, anonymous, expires, aliases_out, shares]

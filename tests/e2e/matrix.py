@@ -4,7 +4,7 @@
 
 `TIDEMQ` names the binary, `E2E_FOLDER` the folder that holds node_modules and the built client programs (default: the
 folder above the binary's). `E2E_BROKER=tcp://HOST:PORT` and `E2E_WEBSOCKET=ws://HOST:PORT/PATH` run it against a
-broker that already listens there.
+broker that already listens there; `E2E_PACKET_A_FRAME=ws://HOST:PORT/PATH` is where its frames hold one packet each.
 """
 
 import argparse
@@ -32,6 +32,8 @@ SHARDS = 3
 AT_ONCE = 4
 
 TCP, WEBSOCKET = "tcp", "websocket"
+# The address for those who take a frame for a packet.
+PACKET_A_FRAME = "websocket, one packet a frame"
 VERSIONS = {4: "3.1.1", 5: "5.0"}
 
 
@@ -45,10 +47,14 @@ class Client:
     transports: tuple = (TCP, WEBSOCKET)
     lacks: dict = field(default_factory=dict)
     """Checks that do not fit it, with the reason."""
-    lacks_over_websocket: dict = field(default_factory=dict)
+    websocket: str = WEBSOCKET
+    """Which of the addresses is its over WebSocket."""
 
-    def why_not(self, check, transport):
-        return self.lacks.get(check) or (transport == WEBSOCKET and self.lacks_over_websocket.get(check))
+    def why_not(self, check):
+        return self.lacks.get(check)
+
+    def url(self, transport, urls):
+        return urls[self.websocket if transport == WEBSOCKET else transport]
 
 
 @dataclass
@@ -119,10 +125,8 @@ def clients(browser, compiled):
         Client(
             "paho C",
             lambda: Peer(Process(compiled())),
-            lacks_over_websocket={
-                check: "the library leaves what follows a packet in its frame unread until another frame comes"
-                for check in checks.SEVERAL_AT_ONCE
-            },
+            # The library leaves what follows a packet in its frame unread until another frame comes.
+            websocket=PACKET_A_FRAME,
         ),
         Client("rumqttc", lambda: Peer(Process(folder))),
         Client("MQTT.js node", lambda: Peer(Process("node", HERE / "js" / "node.js", FOLDER / "e2e-js"))),
@@ -173,7 +177,7 @@ def run_check(check, row, qos, urls, pool):
     watcher = None
     try:
         watcher = observer(urls[TCP])
-        cell = Cell(urls[row.transport], row.version, qos, base, watcher, pool.take)
+        cell = Cell(row.client.url(row.transport, urls), row.version, qos, base, watcher, pool.take)
         check(cell)
         error = None
     except Exception:
@@ -188,7 +192,7 @@ def run_check(check, row, qos, urls, pool):
 def run_row(row, urls):
     start, pool = time.monotonic(), Pool(row.client)
     wanted = checks.EVERY_VERSION + (checks.ONLY_5 if row.version == 5 else [])
-    fitting = [check for check in wanted if not row.client.why_not(check, row.transport)]
+    fitting = [check for check in wanted if not row.client.why_not(check)]
     try:
         for qos in range(3):
             row.results[qos] = [(check, run_check(check, row, qos, urls, pool)) for check in fitting]
@@ -225,7 +229,7 @@ def show(rows):
         f"{row.client.name} {row.transport}: no {check.__name__}: {why}"
         for row in rows
         for check in checks.EVERY_VERSION + (checks.ONLY_5 if row.version == 5 else [])
-        if (why := row.client.why_not(check, row.transport))
+        if (why := row.client.why_not(check))
     }
     print("\n".join(["", *sorted(reasons)]))
     return passed, failed
@@ -234,9 +238,12 @@ def show(rows):
 def addresses():
     """Starts the broker unless one is named: (what to stop, the addresses by transport)."""
     if "E2E_BROKER" in os.environ:
-        return None, {TCP: os.environ["E2E_BROKER"], WEBSOCKET: os.environ.get("E2E_WEBSOCKET")}
-    broker = Broker("--listen", "ws://127.0.0.1:0/mqtt", shards=SHARDS).ready()
-    return broker, {TCP: f"tcp://{broker.host}:{broker.port}", WEBSOCKET: broker.websocket}
+        named = {TCP: "E2E_BROKER", WEBSOCKET: "E2E_WEBSOCKET", PACKET_A_FRAME: "E2E_PACKET_A_FRAME"}
+        return None, {which: os.environ.get(name) for which, name in named.items()}
+    url = "ws://127.0.0.1:0/mqtt"
+    broker = Broker("--listen", url, "--listen", f"{url}?packets=one", shards=SHARDS).ready()
+    tcp = f"tcp://{broker.host}:{broker.port}"
+    return broker, {TCP: tcp, WEBSOCKET: broker.websocket, PACKET_A_FRAME: broker.packet_a_frame}
 
 
 def main():
@@ -251,7 +258,7 @@ def main():
         for transport in client.transports
         for version in VERSIONS
     ]
-    rows = [row for row in rows if urls[row.transport] and all(word in " ".join(row.words) for word in chosen)]
+    rows = [row for row in rows if row.client.url(row.transport, urls) and all(word in " ".join(row.words) for word in chosen)]
     try:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             for done in [threads.submit(run_row, row, urls) for row in rows]:

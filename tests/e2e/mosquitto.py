@@ -44,6 +44,7 @@ class Mosquitto:
             topic, payload, qos, retain = will
             self._options += ["--will-topic", topic, "--will-payload", payload.decode(), "--will-qos", str(qos)]
             self._options += ["--will-retain"] if retain else []
+        if will and clean:
             # A signal makes it publish its will in 5.0; so it is to end after a message.
             self._last = f"{client_id}/last"
             self._start(["-t", self._last, "-C", "1"])

@@ -423,6 +423,35 @@ fn packets_span_frames_and_share_them() {
 }
 
 #[test]
+fn a_listener_for_it_sends_each_packet_in_a_frame_of_its_own() {
+    let broker = Broker::start(&["--listen", "ws://127.0.0.1:0/mqtt?packets=one"], "");
+    let address = broker.websocket("/mqtt (one packet a frame)");
+    let mut packets: Vec<Vec<u8>> = (0..400u32)
+        .map(|number| publish("frames", &number.to_be_bytes().repeat(number as usize % 40)))
+        .collect();
+    packets.insert(200, publish("frames", &vec![9; 1_000_000]));
+    // It reads when all of them have been sent: what the socket does not take waits.
+    let mut subscriber = Client::subscribed(address, "frames/sub", "frames");
+    let mut publisher = Client::connected(address, "frames/pub");
+    publisher.send(&binary(&packets.concat()));
+    publisher.send(&binary(&PINGREQ));
+    publisher.expect(&PINGRESP);
+    for packet in &packets {
+        match subscriber.socket.read().expect("a frame") {
+            Message::Binary(frame) => {
+                assert!(frame == packet[..], "{} bytes of {}", frame.len(), packet.len());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Answers too: several in one turn.
+    subscriber.send(&binary(&PINGREQ.repeat(300)));
+    for _ in 0..300 {
+        assert_eq!(subscriber.socket.read().expect("a frame"), Message::Binary(PINGRESP.to_vec().into()));
+    }
+}
+
+#[test]
 fn a_large_publish_in_64_fragments_with_pings_between_arrives_whole() {
     let payload: Vec<u8> = (0..(1 << 20) - 100).map(|at: usize| (at / 3) as u8 ^ at as u8).collect();
     let large = publish("large", &payload);

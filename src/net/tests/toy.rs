@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use crate::net::listener::bind;
 use crate::net::socket::Event;
-use crate::net::{Connections, Net, NetConfig, Place, Seats, Transport};
+use crate::net::{Connections, Net, NetConfig, PacketsPerFrame, Place, Seats, Transport};
 use crate::policy::Limits;
 use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::shard::{CloseCause, Effect, End, Opened};
 use crate::time::Time;
+
+pub(super) fn websocket(path: &str, packets: PacketsPerFrame) -> Transport {
+    Transport::WebSocket { path: path.into(), packets }
+}
 
 /// A CONNECT of 3.1.1.
 pub(super) fn connect(id: &str) -> Vec<u8> {
@@ -138,6 +142,11 @@ impl Connections for Toy {
         assert!(header.len() <= self.headroom[&conn], "no room");
         self.output.get_mut(&conn).expect("it has output").splice(..0, header.iter().copied());
     }
+
+    fn make_room(&mut self, conn: ConnId, bytes: usize) -> &mut [u8] {
+        self.prepend(conn, &vec![0; bytes]);
+        self.output.get_mut(&conn).expect("it has output")
+    }
 }
 
 /// A net with a listener and a toy.
@@ -157,7 +166,12 @@ impl Bench {
 
     /// Its clients speak WebSocket, at `/mqtt`.
     pub(super) fn websocket(limits: &Limits) -> Bench {
-        Bench::one_of(1, 0, limits, Transport::WebSocket("/mqtt".into()))
+        Bench::one_of(1, 0, limits, websocket("/mqtt", PacketsPerFrame::Many))
+    }
+
+    /// The same, with one packet in a frame.
+    pub(super) fn a_packet_a_frame() -> Bench {
+        Bench::one_of(1, 0, &Limits::default(), websocket("/mqtt", PacketsPerFrame::One))
     }
 
     fn one_of(shards: u16, me: u16, limits: &Limits, transport: Transport) -> Bench {

@@ -11,8 +11,8 @@ use tungstenite::protocol::{CloseFrame, Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
 use super::pattern;
-use super::toy::{Bench, connect, pair};
-use crate::net::listener::Transport;
+use super::toy::{Bench, connect, pair, websocket};
+use crate::net::{PacketsPerFrame, Transport};
 use crate::policy::Limits;
 use crate::routing::ShardId;
 use crate::session::ConnId;
@@ -104,6 +104,58 @@ fn a_flush_is_one_frame_and_its_header_takes_no_second_send() {
     assert_eq!((after.sends, after.bytes_sent), (before.sends + 1, before.bytes_sent + 2 + 24));
     let message = messages(client).read().expect("a message");
     assert_eq!(message, Message::Binary(Bytes::from_static(b"two packets in one frame")));
+}
+
+/// A packet of MQTT with this behind its header.
+fn packet(body: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut left) = (vec![0x30], body.len());
+    while left >= 0x80 {
+        bytes.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[test]
+fn where_a_frame_holds_one_packet_several_frames_go_out_in_one_send() {
+    let mut bench = Bench::a_packet_a_frame();
+    let (client, conn) = client(&mut bench, "one");
+    let packets: Vec<Vec<u8>> =
+        (0..125).map(|number| packet(&vec![number; usize::from(number) % 100])).collect();
+    let sends = bench.net.counters().sends;
+    packets.iter().for_each(|packet| bench.toy.say(conn, packet));
+    bench.turn();
+    assert_eq!(bench.net.counters().sends, sends + 1);
+    let mut socket = messages(client);
+    for packet in packets {
+        assert_eq!(socket.read().expect("a frame"), Message::Binary(packet.into()));
+    }
+}
+
+#[test]
+fn packets_in_frames_of_their_own_survive_full_sockets_and_all_come_before_the_close() {
+    let mut bench = Bench::a_packet_a_frame();
+    let (mut client, conn) = client(&mut bench, "slow");
+    // Thousands of small ones around one that no socket takes at once, and again when there is room.
+    let mut packets: Vec<Vec<u8>> =
+        (0..3_000u32).map(|number| packet(&number.to_be_bytes().repeat(number as usize % 50))).collect();
+    packets.insert(1_000, packet(&pattern(12 << 20)));
+    packets.iter().for_each(|packet| bench.toy.say(conn, packet));
+    bench.until(|b| b.net.counters().blocked > 9);
+    client.write_all(&[ping(b"?"), binary(b"heard")].concat()).expect("sent");
+    bench.until(|b| b.toy.input(conn).ends_with(b"heard"));
+    let reader = std::thread::spawn(move || read_to_the_end(client));
+    bench.until(|b| b.toy.output_len(conn) == 0);
+    // What waits at the close is more than one send takes.
+    let last = packets[1_001..1_401].to_vec();
+    last.iter().for_each(|packet| bench.toy.say(conn, packet));
+    bench.toy.close(conn, CloseCause::Stopping);
+    bench.until(|b| b.toy.closed.contains(&conn));
+    let (data, pongs, code) = reader.join().expect("the reader");
+    assert!(data == [packets, last].concat(), "{} frames", data.len());
+    assert_eq!((pongs, code), (vec![Bytes::from_static(b"?")], 1001));
 }
 
 #[test]
@@ -264,7 +316,7 @@ fn a_handshake_that_is_never_complete_is_counted_and_one_that_never_began_is_not
 
 #[test]
 fn a_connection_moves_with_everything_that_is_half_done() {
-    let transport = Transport::WebSocket("/mqtt".into());
+    let transport = websocket("/mqtt", PacketsPerFrame::Many);
     let (mut first, mut second) = pair(&Limits::default(), transport);
     let mut moved = 0;
     for n in 0..12 {
@@ -324,7 +376,7 @@ fn a_connection_moves_with_everything_that_is_half_done() {
 
 #[test]
 fn a_close_behind_the_connect_is_answered_at_home() {
-    let (mut first, mut second) = pair(&Limits::default(), Transport::WebSocket("/mqtt".into()));
+    let (mut first, mut second) = pair(&Limits::default(), websocket("/mqtt", PacketsPerFrame::Many));
     let mut moved = 0;
     for n in 0..12 {
         let mut client = dial(&first);
@@ -381,7 +433,7 @@ fn a_changed_path_holds_for_the_next_handshake_and_not_for_who_is_there() {
     // Accepted before the change, judged after it.
     let mut waiting = dial(&bench);
     bench.until(|b| b.net.counters().accepted == 2);
-    bench.net.change_transport(0, &Transport::WebSocket("/new".into()));
+    bench.net.change_transport(0, &websocket("/new", PacketsPerFrame::Many));
     waiting.write_all(REQUEST).expect("sent");
     bench.until(|b| b.net.counters().handshakes.path == 1);
     old.write_all(&binary(b"still here")).expect("sent");
@@ -390,6 +442,19 @@ fn a_changed_path_holds_for_the_next_handshake_and_not_for_who_is_there() {
     next.write_all(&[b"GET /new", &REQUEST[9..], &binary(&connect("next"))].concat()).expect("sent");
     bench.until(|b| b.toy.openings() == 2);
     shaken(&mut next);
+    // What a frame holds changes in the same way.
+    bench.net.change_transport(0, &websocket("/mqtt", PacketsPerFrame::One));
+    let (one, latest) = client(&mut bench, "one packet");
+    let packets = [packet(b"first"), packet(b"second")];
+    for conn in [conn, latest] {
+        packets.iter().for_each(|packet| bench.toy.say(conn, packet));
+    }
+    bench.turn();
+    assert_eq!(messages(old).read().expect("a frame"), Message::Binary(packets.concat().into()));
+    let mut one = messages(one);
+    for packet in packets {
+        assert_eq!(one.read().expect("a frame"), Message::Binary(packet.into()));
+    }
     // And a listener may become one for bare MQTT.
     bench.net.change_transport(0, &Transport::Tcp);
     let (_bare, bare) = bench.client("bare");

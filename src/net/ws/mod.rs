@@ -13,7 +13,7 @@ pub mod handshake;
 mod tests;
 
 pub use decoder::{Decoded, Decoder};
-pub use framing::{Framing, HEADROOM};
+pub use framing::{Framing, PacketsPerFrame, lay_out};
 pub use handshake::{Handshake, Refused};
 
 /// The reason of a Close frame (RFC 6455, 7.4).

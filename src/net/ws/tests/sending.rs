@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tungstenite::Message;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 
-use super::super::{Code, End, Framing, HEADROOM};
+use super::super::{Code, End, Framing, PacketsPerFrame, lay_out};
 
 /// What a client reads: messages, until there are no more bytes.
 fn read(bytes: Vec<u8>) -> Vec<Message> {
@@ -52,8 +52,9 @@ struct Output {
 }
 
 impl Output {
-    fn new() -> Output {
-        Output { buffer: vec![0; HEADROOM], head: HEADROOM }
+    fn new(framing: &Framing) -> Output {
+        let head = usize::from(framing.headroom());
+        Output { buffer: vec![0; head], head }
     }
 
     fn waiting(&self) -> usize {
@@ -64,6 +65,15 @@ impl Output {
         let start = self.head.checked_sub(header.len()).expect("there is room");
         self.buffer[start..self.head].copy_from_slice(header);
         self.head = start;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.head..]
+    }
+
+    fn make_room(&mut self, bytes: usize) -> &mut [u8] {
+        self.head = self.head.checked_sub(bytes).expect("there is room");
+        &mut self.buffer[self.head..]
     }
 }
 
@@ -85,6 +95,38 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What the driver does.
+fn offer(framing: &mut Framing, output: &mut Output) -> usize {
+    match framing.packets() {
+        PacketsPerFrame::Many => framing.offer(output.waiting(), |header| output.prepend(header)),
+        PacketsPerFrame::One => {
+            let headers = framing.announce(output.bytes());
+            if headers > 0 {
+                lay_out(output.make_room(headers), headers);
+            }
+            framing.announced()
+        }
+    }
+}
+
+fn one_packet() -> Framing {
+    let mut framing = Framing::default();
+    framing.hold(PacketsPerFrame::One);
+    framing
+}
+
+/// A packet of MQTT with this behind its header.
+fn packet(body: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut left) = (vec![0x30], body.len());
+    while left >= 0x80 {
+        bytes.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
 /// One flush: WebSocket's own bytes first, then a frame's.
 fn flush(framing: &mut Framing, output: &mut Output, wire: &mut Vec<u8>, room: usize) {
     let own = framing.offer_own();
@@ -96,8 +138,7 @@ fn flush(framing: &mut Framing, output: &mut Output, wire: &mut Vec<u8>, room: u
     if framing.is_mid_own() {
         return;
     }
-    let waiting = output.waiting();
-    let offered = framing.offer(waiting, |header| output.prepend(header));
+    let offered = offer(framing, output);
     let taken = offered.min(room - taken);
     wire.extend_from_slice(&output.buffer[output.head..output.head + taken]);
     output.head += taken;
@@ -108,14 +149,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_the_socket_takes_the_client_reads_whole_frames(steps in vec(step(), 1..60)) {
-        let (mut framing, mut output, mut wire) = (Framing::default(), Output::new(), Vec::new());
+    fn whatever_the_socket_takes_the_client_reads_whole_frames(
+        steps in vec(step(), 1..60),
+        packets in prop_oneof![Just(PacketsPerFrame::Many), Just(PacketsPerFrame::One)],
+    ) {
+        let mut framing = Framing::default();
+        framing.hold(packets);
+        let (mut output, mut wire) = (Output::new(&framing), Vec::new());
         let (mut data, mut pings) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
                 Step::Append(bytes) => {
-                    output.buffer.extend_from_slice(&bytes);
-                    data.extend(bytes);
+                    let packet = packet(&bytes);
+                    output.buffer.extend_from_slice(&packet);
+                    data.push(packet);
                 }
                 Step::Ping(payload) => {
                     pings.push(payload.clone());
@@ -127,16 +174,19 @@ proptest! {
         while output.waiting() > 0 || framing.has_own() {
             flush(&mut framing, &mut output, &mut wire, usize::MAX);
         }
-        let mut read_data = Vec::new();
+        let mut frames = Vec::new();
         let mut pongs = Vec::new();
         for message in read(wire) {
             match message {
-                Message::Binary(bytes) => read_data.extend_from_slice(&bytes),
+                Message::Binary(bytes) => frames.push(bytes.to_vec()),
                 Message::Pong(payload) => pongs.push(payload.to_vec()),
                 other => panic!("{other:?}"),
             }
         }
-        prop_assert_eq!(read_data, data);
+        match packets {
+            PacketsPerFrame::Many => prop_assert_eq!(frames.concat(), data.concat()),
+            PacketsPerFrame::One => prop_assert_eq!(frames, data),
+        }
         // Some pings stay without an answer of their own, the last one never.
         prop_assert_eq!(pongs.last(), pings.last());
         let mut left = pings.iter();
@@ -147,13 +197,59 @@ proptest! {
 #[test]
 fn every_length_of_a_frame_is_written_the_shortest_way() {
     for (payload, header) in [(1, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10), (1 << 20, 10)] {
-        let (mut framing, mut output) = (Framing::default(), Output::new());
-        output.buffer.resize(HEADROOM + payload, 5);
+        let mut framing = Framing::default();
+        let mut output = Output::new(&framing);
+        output.buffer.resize(output.head + payload, 5);
         let offered = framing.offer(payload, |bytes| output.prepend(bytes));
         assert_eq!(offered, payload + header);
         let bytes = output.buffer[output.head..].to_vec();
         assert_eq!(bytes.len(), offered);
         assert_eq!(read(bytes), [Message::Binary(vec![5; payload].into())]);
+    }
+}
+
+#[test]
+fn packets_get_frames_of_their_own_as_many_as_there_is_room_for_headers() {
+    // The packets that wait, and how many go out in the first send.
+    for (bodies, first) in [
+        (vec![1], 1),
+        (vec![0, 1, 123, 124, 65_000], 5),
+        (vec![3; 1_000], 125),
+        (vec![200; 1_000], 62),
+        // Who does not move costs nothing, whatever its length; who does is to be small.
+        (vec![2 << 20, 3], 1),
+        (vec![3, 2 << 20], 1),
+        (vec![30_000; 5], 2),
+    ] {
+        let packets: Vec<Vec<u8>> = bodies.iter().map(|length| packet(&vec![7; *length])).collect();
+        let mut framing = one_packet();
+        let mut output = Output::new(&framing);
+        output.buffer.extend(packets.concat());
+        let mut frames = Vec::new();
+        for send in 0.. {
+            let offered = offer(&mut framing, &mut output);
+            if offered == 0 {
+                break;
+            }
+            // What is announced stays as it is, whatever else comes.
+            assert_eq!(framing.announce(output.bytes()), 0);
+            frames.extend(read(output.bytes()[..offered].to_vec()));
+            output.head += offered;
+            framing.sent(offered);
+            assert!(send > 0 || frames.len() == first, "{bodies:?}: {} in the first", frames.len());
+        }
+        assert!(frames == packets.into_iter().map(|bytes| Message::Binary(bytes.into())).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn bytes_that_are_no_packet_are_one_frame() {
+    for bytes in [&[0x30][..], &[0x30, 9, 1], &[0x30, 0xff, 0xff, 0xff, 0xff, 1, 2]] {
+        let mut framing = one_packet();
+        let mut output = Output::new(&framing);
+        output.buffer.extend(bytes);
+        assert_eq!(offer(&mut framing, &mut output), 2 + bytes.len());
+        assert_eq!(output.bytes(), [&[0x82, bytes.len() as u8][..], bytes].concat());
     }
 }
 
@@ -176,7 +272,8 @@ fn a_flood_of_pings_costs_one_answer() {
 
 #[test]
 fn nothing_comes_between_the_parts_of_a_frame() {
-    let (mut framing, mut output) = (Framing::default(), Output::new());
+    let mut framing = Framing::default();
+    let mut output = Output::new(&framing);
     output.buffer.extend([1; 50]);
     assert_eq!(framing.offer(50, |header| output.prepend(header)), 52);
     framing.sent(10);
