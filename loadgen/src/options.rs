@@ -205,6 +205,9 @@ pub struct Common {
     /// The broker's address and port; over WebSocket as ws://HOST:PORT/PATH [default path: /mqtt]
     #[arg(long, short = 'b', value_name = "HOST:PORT", conflicts_with_all = ["host", "port"])]
     pub broker: Option<String>,
+    /// Over WebSocket, at the path /mqtt if --broker names none
+    #[arg(long)]
+    pub ws: bool,
     /// The broker's name or address
     #[arg(long, default_value = "127.0.0.1")]
     pub host: String,

@@ -229,7 +229,10 @@ struct Destination {
 
 impl Destination {
     fn of(common: &Common, entropy: u64) -> anyhow::Result<Destination> {
-        let text = common.broker.clone().unwrap_or_else(|| format!("{}:{}", common.host, common.port));
+        let mut text = common.broker.clone().unwrap_or_else(|| format!("{}:{}", common.host, common.port));
+        if common.ws && !text.contains("://") {
+            text.insert_str(0, "ws://");
+        }
         let (host, transport) = match text.strip_prefix("ws://") {
             None => {
                 ensure!(!text.contains("://"), "{text}: --broker is HOST:PORT or ws://HOST:PORT/PATH");
