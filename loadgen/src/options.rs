@@ -211,9 +211,9 @@ pub struct Common {
     /// The broker's name or address
     #[arg(long, default_value = "127.0.0.1")]
     pub host: String,
-    /// The broker's port
-    #[arg(long, default_value_t = 1883)]
-    pub port: u16,
+    /// The broker's port [default: 1883; with --ws 8083]
+    #[arg(long)]
+    pub port: Option<u16>,
     /// Protocol version [default: 3.1.1; chaos: mixed]
     #[arg(long, short = 'V', value_enum)]
     pub version: Option<VersionOption>,

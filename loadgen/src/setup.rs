@@ -229,7 +229,8 @@ struct Destination {
 
 impl Destination {
     fn of(common: &Common, entropy: u64) -> anyhow::Result<Destination> {
-        let mut text = common.broker.clone().unwrap_or_else(|| format!("{}:{}", common.host, common.port));
+        let port = common.port.unwrap_or(if common.ws { 8083 } else { 1883 });
+        let mut text = common.broker.clone().unwrap_or_else(|| format!("{}:{port}", common.host));
         if common.ws && !text.contains("://") {
             text.insert_str(0, "ws://");
         }
