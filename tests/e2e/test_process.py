@@ -215,7 +215,7 @@ class Starting(unittest.TestCase):
         broker.edit("enabled = false\n\n# Where", "enabled = true\n\n# Where")
         broker.edit("127.0.0.1:1883", f"127.0.0.1:{port}")
         broker.edit("127.0.0.1:8083", "127.0.0.1:0")
-        broker.edit('path = "/mqtt"\nenabled = false', 'path = "/mqtt"\nenabled = true')
+        broker.edit('"many"\nenabled = false', '"many"\nenabled = true')
         self.assertEqual(command("config", "apply", "--data", data).returncode, 0)
         broker.out.wait(f"listening on tcp 127.0.0.1:{port}$")
         broker.out.wait("listening on websocket 127.0.0.1:[0-9]+/mqtt$")
