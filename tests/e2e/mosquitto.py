@@ -24,6 +24,7 @@ class Mosquitto:
 
     def _reset(self):
         self._last = None
+        self._ends = False
         self._process = None
         self._out = None
         self._read = 0
@@ -59,7 +60,9 @@ class Mosquitto:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._out = Lines(self._process.stdout)
         # A refusal is told in words after the number: `Subscribed (mid: 1): 128`.
-        return int(self._out.wait(r"^Subscribed \(mid: \d+\): (\d+)")[1])
+        code = int(self._out.wait(r"^Subscribed \(mid: \d+\): (\d+)")[1])
+        self._ends = code >= 0x80
+        return code
 
     def subscribe(self, topic_filter, qos, identifier=None):
         subscription = ["-t", topic_filter, "-q", str(qos)]
@@ -111,8 +114,10 @@ class Mosquitto:
             self.publish(self._last, b"end", 1)
             self._finish()
         elif self._process:
-            # SIGTERM is how a person ends it: it sends DISCONNECT.
-            self._process.terminate()
+            # SIGTERM is how a person ends it: it sends DISCONNECT. Refused every filter, it does so unasked, and a
+            # signal meanwhile would find its handler waiting for a lock that the interrupted thread holds.
+            if not self._ends:
+                self._process.terminate()
             self._finish()
 
     def cut(self):
