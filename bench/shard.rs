@@ -64,6 +64,7 @@ fn run(case: &Case) -> f64 {
         seed: [1, 2, 3, 4],
         snapshot: Arc::new(Snapshot { persistent_sessions: true, ..Snapshot::default() }),
         now: Time::from_secs(1),
+        unix_zero_secs: 0,
     });
     for index in 0..case.publishers + case.subscribers {
         open(&mut shard, index);
@@ -96,12 +97,8 @@ fn topic(publisher: usize) -> String {
 }
 
 fn open(shard: &mut Shard, index: usize) {
-    let opened = Opened {
-        peer: "127.0.0.1:1".parse().expect("an address"),
-        listener: 0,
-        deadline: Time::from_secs(10),
-    };
-    shard.handle_open(conn(index), opened);
+    let peer = "127.0.0.1:1".parse().expect("an address");
+    shard.handle_open(conn(index), Opened::plain(peer, 0, Time::from_secs(10)));
     let id = format!("c{index}");
     let mut connect = vec![0x10, 12 + id.len() as u8, 0, 4];
     connect.extend(b"MQTT\x04\x02\0\0\0");

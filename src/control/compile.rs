@@ -25,6 +25,7 @@ pub fn compile(config: &Config, generation: Generation) -> Compiled {
         limits: config.limits.clone(),
         persistent_sessions: config.broker.persistent_sessions,
         response_information: config.broker.response_information.clone(),
+        ..Snapshot::default()
     };
     let listeners = config.open_listeners().map(|(_, listener)| listener.clone()).collect();
     let secs = config.status.sys_interval_secs;

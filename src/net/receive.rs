@@ -184,7 +184,7 @@ pub(super) fn pass<C: Connections>(
 /// The connection is the owner's from now on.
 fn open<C: Connections>(slot: &mut Slot, conn: ConnId, peer: SocketAddr, owner: &mut C) {
     slot.phase = Phase::Open;
-    owner.handle_open(conn, Opened { peer, listener: slot.listener, deadline: slot.deadline });
+    owner.handle_open(conn, Opened::plain(peer, slot.listener, slot.deadline));
     if let Some(ws) = &slot.ws {
         owner.keep_headroom(conn, ws.framing.headroom());
     }

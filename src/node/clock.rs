@@ -1,6 +1,6 @@
 //! The node's clock: one zero for all its shards.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
@@ -13,6 +13,12 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn start() -> Clock {
         Clock { zero: Instant::now() }
+    }
+
+    /// What it is o'clock at zero by the wall clock of now, in seconds since 1970, UTC.
+    pub(super) fn unix_zero_secs(&self) -> u64 {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        unix.saturating_sub(self.zero.elapsed()).as_secs()
     }
 
     pub(super) fn now(&self) -> Time {

@@ -103,7 +103,15 @@ impl Node {
             let seed = entropy::seeds()
                 .map_err(|source| StartError::System { attempt: "reading random numbers", source })?;
             let snapshot = Arc::clone(&snapshot);
-            let shard = ShardConfig { id, shards, home_key, seed, snapshot, now: clock.now() };
+            let shard = ShardConfig {
+                id,
+                shards,
+                home_key,
+                seed,
+                snapshot,
+                now: clock.now(),
+                unix_zero_secs: clock.unix_zero_secs(),
+            };
             let core = cores[id.index() % cores.len()];
             let (ready, started) = bounded(1);
             let config = DriverConfig { shard, port, seats: Arc::clone(&seats), clock, core };

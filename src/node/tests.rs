@@ -222,6 +222,7 @@ fn glommio_comes_through_while_somebody_waits_for_it() {
         seed: [1; 4],
         snapshot: snapshot(1, Limits::default()),
         now: clock.now(),
+        unix_zero_secs: clock.unix_zero_secs(),
     };
     let config = DriverConfig { shard, port, seats: Arc::new(Seats::new(1)), clock, core: 0 };
     let waited = glommio::LocalExecutorBuilder::default()

@@ -54,7 +54,7 @@ pub use effect::{CloseCause, Effect, End};
 pub use message::Message;
 pub use pace::Pace;
 
-use crate::policy::Snapshot;
+use crate::policy::{Presented, Snapshot};
 use crate::routing::{Groups, Homes, Retained, ShardId, Share, Table, Target};
 use crate::session::{ConnId, Run};
 use crate::time::Time;
@@ -91,10 +91,12 @@ pub struct ShardConfig {
     pub snapshot: Arc<Snapshot>,
     /// The time now.
     pub now: Time,
+    /// What it is o'clock at [`Time`] zero, in seconds since 1970, UTC: for the validity of certificates.
+    pub unix_zero_secs: u64,
 }
 
 /// A connection that arrives at its client's home.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     /// The peer.
     pub peer: SocketAddr,
@@ -102,6 +104,17 @@ pub struct Opened {
     pub listener: u16,
     /// CONNECT must be complete by then.
     pub deadline: Time,
+    /// It is encrypted.
+    pub tls: bool,
+    /// The certificate that the peer presented.
+    pub certificate: Option<Arc<Presented>>,
+}
+
+impl Opened {
+    /// A connection that is not encrypted.
+    pub fn plain(peer: SocketAddr, listener: u16, deadline: Time) -> Opened {
+        Opened { peer, listener, deadline, tls: false, certificate: None }
+    }
 }
 
 /// What a shard holds at this moment.
@@ -156,6 +169,8 @@ pub struct Shard {
     homes: Homes,
     now: Time,
     random: u64,
+    /// See [`ShardConfig::unix_zero_secs`].
+    unix_zero_secs: u64,
     snapshot: Arc<Snapshot>,
     connections: Vec<Connection>,
     open_connections: usize,
@@ -207,7 +222,7 @@ fn client_hash(homes: &Homes, client_id: &str) -> u64 {
 impl Shard {
     /// A shard without connections.
     pub fn new(config: ShardConfig) -> Shard {
-        let ShardConfig { id, shards, home_key, seed, snapshot, now } = config;
+        let ShardConfig { id, shards, home_key, seed, snapshot, now, unix_zero_secs } = config;
         let hasher = RandomState::with_seeds(seed[0], seed[1], seed[2], seed[3]);
         Shard {
             id,
@@ -215,6 +230,7 @@ impl Shard {
             homes: Homes::new(home_key, shards),
             now,
             random: seed[0] ^ seed[3].rotate_left(32),
+            unix_zero_secs,
             snapshot,
             connections: Vec::new(),
             open_connections: 0,
@@ -274,6 +290,16 @@ impl Shard {
         if self.connection(conn).is_some() {
             self.dirty.writable(conn.index, &mut self.connections[conn.index as usize].out);
         }
+    }
+
+    /// The wall clock was looked at again: see [`ShardConfig::unix_zero_secs`].
+    pub fn set_wall_clock(&mut self, unix_zero_secs: u64) {
+        self.unix_zero_secs = unix_zero_secs;
+    }
+
+    /// Seconds since 1970, UTC.
+    pub(super) fn unix_secs(&self) -> u64 {
+        self.unix_zero_secs + self.now.0 / 1_000_000
     }
 
     /// From now on everything is judged by `snapshot`.

@@ -184,7 +184,7 @@ impl World {
             ClientIdPeek::ClientId(id) => client_home(&self.home_key, self.shards.len() as u16, id).0,
         };
         let conn = ConnId { index: index as u32, generation: 1 };
-        let opened = Opened { peer: ([127, 0, 0, 1], 1_883).into(), listener: 0, deadline: socket.deadline };
+        let opened = Opened::plain(([127, 0, 0, 1], 1_883).into(), 0, socket.deadline);
         socket.place = Place::At(home, conn);
         let head = std::mem::take(&mut socket.head);
         self.shard(home).handle_open(conn, opened);
@@ -280,6 +280,7 @@ impl Broker {
                 seed: std::array::from_fn(|at| seed + u64::from(id) * 4 + at as u64),
                 snapshot: Arc::clone(&snapshot),
                 now,
+                unix_zero_secs: 0,
             })
         };
         let size = usize::from(shards);

@@ -303,7 +303,7 @@ impl Node {
         let conn = ConnId { index: u32::try_from(index).expect("few"), generation: slot.generation };
         let socket = t.net.socket(no);
         socket.place = Place::Open(self.id, conn);
-        let opened = Opened { peer: ([127, 0, 0, 1], 1_024).into(), listener: 0, deadline: socket.deadline };
+        let opened = Opened::plain(([127, 0, 0, 1], 1_024).into(), 0, socket.deadline);
         self.shard.handle_open(conn, opened);
         let head = std::mem::take(&mut t.net.socket(no).head);
         self.give(t, conn, no, &head);

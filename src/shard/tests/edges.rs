@@ -211,7 +211,7 @@ fn a_storm_of_connections_on_one_place_books_few_visits() {
             let conn = ConnId { index: 7, generation };
             let deadline = b.now.after_secs(10);
             let peer = "127.0.0.1:1".parse().expect("an address");
-            b.shards[0].handle_open(conn, Opened { peer, listener: 0, deadline });
+            b.shards[0].handle_open(conn, Opened::plain(peer, 0, deadline));
             let mut c = connect(Version::V5, "same");
             c.keep_alive_secs = 5;
             c.properties.session_expiry_secs = Some(expiry);

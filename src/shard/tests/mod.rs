@@ -66,6 +66,7 @@ impl Broker {
                 seed: [u64::from(id), 2, 3, 4],
                 snapshot: snapshot.clone(),
                 now,
+                unix_zero_secs: 0,
             })
         });
         Broker { shards: shards.collect(), now, next: 0, inbox: HashMap::new(), closed: Vec::new() }
@@ -117,11 +118,8 @@ impl Broker {
     pub(super) fn open(&mut self, shard: u16, version: Version) -> Peer {
         self.next += 1;
         let conn = ConnId { index: self.next, generation: self.next };
-        let opened = Opened {
-            peer: "127.0.0.1:1".parse().expect("an address"),
-            listener: 0,
-            deadline: self.now.after_secs(10),
-        };
+        let peer = "127.0.0.1:1".parse().expect("an address");
+        let opened = Opened::plain(peer, 0, self.now.after_secs(10));
         self.shards[shard as usize].handle_open(conn, opened);
         Peer { shard, conn, version }
     }
