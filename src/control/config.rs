@@ -301,6 +301,12 @@ fn read_limits(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Limits {
         output_stall_secs: s.number("output_stall_secs", d.output_stall_secs, 1..=u16::MAX),
         output_stall_bytes: s.size("output_stall_bytes", d.output_stall_bytes, 1..=u32::MAX),
         connect_timeout_secs: s.number("connect_timeout_secs", d.connect_timeout_secs, 1..=u16::MAX),
+        tls_handshakes: s.number("tls_handshakes", d.tls_handshakes, 1..=u32::MAX),
+        failed_logins_per_minute: s.number(
+            "failed_logins_per_minute",
+            d.failed_logins_per_minute,
+            0..=u16::MAX,
+        ),
         keep_alive_maximum_secs: s.number("keep_alive_maximum_secs", d.keep_alive_maximum_secs, 0..=u16::MAX),
         session_expiry_maximum_secs: s.number(
             "session_expiry_maximum_secs",

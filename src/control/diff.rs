@@ -114,6 +114,8 @@ fn limit_fields(limits: &Limits, out: &mut Vec<Field>) {
         output_stall_secs: Live,
         output_stall_bytes: Live,
         connect_timeout_secs: NewConnections,
+        tls_handshakes: NewConnections,
+        failed_logins_per_minute: Live,
         keep_alive_maximum_secs: NewConnections,
         session_expiry_maximum_secs: NewConnections,
         retained_messages: Live,

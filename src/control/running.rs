@@ -8,7 +8,7 @@ use super::config::Listener;
 use super::failure::{Exit, Failure};
 use super::report;
 use super::sys_tree::Tree;
-use crate::net::{BindError, Bound, Transport, listener};
+use crate::net::{BindError, Bound, Speech, Transport, listener};
 use crate::node::{Node, NodeConfig, StartError};
 
 /// How the broker is laid out over the machine.
@@ -35,7 +35,7 @@ struct Open {
 pub(super) struct Moves {
     kept: Vec<Open>,
     /// Those of `kept` where clients speak differently from now on.
-    changed: Vec<(u16, Transport)>,
+    changed: Vec<(u16, Speech)>,
     new: Vec<(Open, Bound)>,
     gone: Vec<Open>,
 }
@@ -97,8 +97,8 @@ impl Running {
         let took = self.node.install(compiled.snapshot.clone());
         tracing::debug!("every shard holds generation {} after {took:?}", compiled.snapshot.generation.0);
         self.open = moves.kept;
-        for (number, transport) in moves.changed {
-            self.node.change_transport(number, &transport);
+        for (number, speech) in moves.changed {
+            self.node.change_speech(number, &speech);
         }
         for (open, bound) in moves.new {
             self.open.push(open);
@@ -167,8 +167,8 @@ fn moves(open: &[Open], wanted: &[Listener], shards: u16) -> Result<Moves, BindE
             continue;
         };
         let before = gone.remove(index);
-        if transport(&before.asked) != transport(asked) {
-            changed.push((before.number, transport(asked)));
+        if speech(&before.asked) != speech(asked) {
+            changed.push((before.number, speech(asked)));
         }
         kept.push(Open { asked: asked.clone(), ..before });
     }
@@ -178,18 +178,17 @@ fn moves(open: &[Open], wanted: &[Listener], shards: u16) -> Result<Moves, BindE
     for asked in missing {
         let number = free.next().expect("there are fewer listeners than numbers");
         let mut bound = listener::bind(number, asked.address, shards)?;
-        bound.transport = transport(&asked);
+        bound.speech = speech(&asked);
         new.push((Open { number, asked, address: bound.address }, bound));
     }
     Ok(Moves { kept, changed, new, gone })
 }
 
 /// How clients speak at a listener.
-fn transport(listener: &Listener) -> Transport {
+fn speech(listener: &Listener) -> Speech {
     let packets = listener.packets_per_frame.unwrap_or_default();
-    listener
-        .websocket_path()
-        .map_or(Transport::Tcp, |path| Transport::WebSocket { path: path.into(), packets })
+    let websocket = |path: &str| Transport::WebSocket { path: path.into(), packets };
+    Speech { transport: listener.websocket_path().map_or(Transport::Tcp, websocket), tls: None }
 }
 
 impl From<BindError> for Failure {
@@ -223,8 +222,8 @@ mod tests {
         Listener { protocol: Protocol::WebSocket, path: Some(path.to_owned()), ..any() }
     }
 
-    fn at(path: &str, packets: PacketsPerFrame) -> Transport {
-        Transport::WebSocket { path: path.into(), packets }
+    fn at(path: &str, packets: PacketsPerFrame) -> Speech {
+        Speech::plain(Transport::WebSocket { path: path.into(), packets })
     }
 
     /// Opens what `wanted` says after `open`, and answers what is open then.
@@ -252,7 +251,7 @@ mod tests {
     #[test]
     fn a_listener_whose_path_or_protocol_changes_keeps_its_socket() {
         let (first, bound) = after(&[], &[any(), websocket("/mqtt")]);
-        assert_eq!(bound.new[1].1.transport, at("/mqtt", PacketsPerFrame::Many));
+        assert_eq!(bound.new[1].1.speech, at("/mqtt", PacketsPerFrame::Many));
 
         let (second, moves) = after(&first, &[websocket("/other"), any()]);
         assert_eq!(moves.changed, [(1, at("/other", PacketsPerFrame::Many))]);

@@ -124,7 +124,7 @@ impl Counts {
             sum.subscriptions += census.subscriptions as u64;
             sum.shared_subscriptions += census.shared_subscriptions as u64;
             sum.sockets += net.accepted;
-            sum.connects += counters.connects_accepted + counters.connects_refused + net.handshakes.sum();
+            sum.connects += counters.connects_accepted + counters.connects_refused + net.refused();
             let drops = &counters.drops;
             let reasons =
                 [drops.output_full, drops.backlog_full, drops.too_large, drops.expired, drops.no_member];

@@ -80,6 +80,8 @@ impl Net {
             return self.release(conn);
         }
         slot.phase = Phase::Lingering;
+        // Nothing that comes is looked at any more.
+        (slot.tls, slot.ws) = (None, None);
         self.resume(conn);
         if let Some(oldest) = self.linger.push(conn, self.now) {
             self.cut(oldest);
@@ -106,6 +108,7 @@ impl Net {
         if slot.phase == Phase::Lobby {
             self.lobby.forget(conn);
         }
+        self.end_handshake(conn);
         self.shut.extend(self.slots.leave(conn));
         self.seats.give_back();
     }

@@ -1,5 +1,8 @@
 //! What a shard's sockets count.
 
+use rustls::{Error, ProtocolVersion};
+
+use super::tls::{Heard, Tls};
 use super::ws::Refused;
 use crate::shard::CloseCause;
 
@@ -15,6 +18,8 @@ pub struct Closed {
     pub before_connect: u64,
     /// No CONNECT in time.
     pub connect_timeout: u64,
+    /// The peer broke the rules of TLS, after its handshake.
+    pub tls: u64,
     /// The peer broke the rules of WebSocket.
     pub framing: u64,
     pub disconnected: u64,
@@ -23,6 +28,8 @@ pub struct Closed {
     pub refused: u64,
     pub stalled: u64,
     pub expelled: u64,
+    /// An Apply no longer accepts what the client is.
+    pub not_accepted: u64,
     pub stopping: u64,
 }
 
@@ -35,6 +42,7 @@ impl Closed {
             CloseCause::Refused(_) => &mut self.refused,
             CloseCause::Stalled => &mut self.stalled,
             CloseCause::Expelled => &mut self.expelled,
+            CloseCause::NotAccepted => &mut self.not_accepted,
             CloseCause::Stopping => &mut self.stopping,
         } += 1;
     }
@@ -75,6 +83,55 @@ impl Handshakes {
     }
 }
 
+/// TLS handshakes. Each that failed is a connection request that was refused, and counted once, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsHandshakes {
+    /// Complete, by TLS 1.2.
+    pub tls12: u64,
+    /// Complete, by TLS 1.3.
+    pub tls13: u64,
+    /// Those of them that took up an earlier session.
+    pub resumed: u64,
+    /// Failed: the client certificate was refused, or none was there.
+    pub certificate: u64,
+    /// Failed: what the peer said first was not TLS.
+    pub not_tls: u64,
+    /// Failed: no version, cipher suite or protocol in common.
+    pub incompatible: u64,
+    /// Failed: the peer gave up, as when it does not trust the broker's certificate.
+    pub by_peer: u64,
+    /// Failed: the peer broke the rules.
+    pub broken: u64,
+    /// Begun, and not complete in time or before the peer left.
+    pub incomplete: u64,
+}
+
+impl TlsHandshakes {
+    pub(super) fn count(&mut self, tls: &Tls) {
+        match tls.version() {
+            Some(ProtocolVersion::TLSv1_2) => self.tls12 += 1,
+            _ => self.tls13 += 1,
+        }
+        self.resumed += u64::from(tls.is_resumed());
+    }
+
+    pub(super) fn count_failed(&mut self, error: &Error, heard: Heard) {
+        *match error {
+            Error::InvalidCertificate(_) | Error::NoCertificatesPresented => &mut self.certificate,
+            Error::InvalidMessage(_) if heard == Heard::Nothing => &mut self.not_tls,
+            Error::PeerIncompatible(_) | Error::NoApplicationProtocol => &mut self.incompatible,
+            Error::AlertReceived(_) => &mut self.by_peer,
+            _ => &mut self.broken,
+        } += 1;
+    }
+
+    /// All that failed.
+    pub fn failed(&self) -> u64 {
+        let TlsHandshakes { certificate, not_tls, incompatible, by_peer, broken, incomplete, .. } = self;
+        certificate + not_tls + incompatible + by_peer + broken + incomplete
+    }
+}
+
 /// Counted since the start of the shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -88,6 +145,8 @@ pub struct Counters {
     pub handed_over: u64,
     /// Connections taken from the shard that accepted them.
     pub adopted: u64,
+    /// TLS handshakes.
+    pub tls: TlsHandshakes,
     /// WebSocket handshakes that failed.
     pub handshakes: Handshakes,
     /// Why connections left.
@@ -110,4 +169,11 @@ pub struct Counters {
     pub no_buffers: u64,
     /// Connections the shard stopped reading.
     pub pauses: u64,
+}
+
+impl Counters {
+    /// Connection requests that were refused before they came to the owner.
+    pub fn refused(&self) -> u64 {
+        self.tls.failed() + self.handshakes.sum()
+    }
 }

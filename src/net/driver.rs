@@ -15,15 +15,18 @@ use socket2::SockRef;
 use super::connections::Connections;
 use super::counters::Counters;
 use super::flush::Flushing;
+use super::gate::Gate;
 use super::linger::Linger;
-use super::listener::Transport;
+use super::listener::{Speech, Transport};
 use super::lobby::{Envelope, Lobby, Place};
+use super::rejections::Rejections;
 use super::ring::{Completion, Kind, Ring, RingError, Token, Watched};
 use super::seats::Seats;
 use super::slots::{Phase, Slots, token};
 use super::socket::Event;
+use super::tls::Tls;
 use super::ws::Link;
-use crate::policy::Limits;
+use crate::policy::{Limits, Rejection};
 use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::time::Time;
@@ -42,13 +45,15 @@ pub struct NetConfig {
     pub seats: Arc<Seats>,
     /// Raised by others to wake this shard.
     pub doorbell: Arc<Event>,
+    /// What it was o'clock at time zero, in seconds since 1970, UTC.
+    pub unix_zero_secs: u64,
 }
 
 /// A listening socket of this shard.
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) listener: u16,
-    pub(super) transport: Transport,
+    pub(super) speech: Speech,
     /// `None`: it was closed.
     pub(super) socket: Option<OwnedFd>,
 }
@@ -68,14 +73,20 @@ pub struct Net {
     pub(super) rearm: Vec<ConnId>,
     /// Their last flush is due.
     pub(super) closing: Vec<ConnId>,
-    /// WebSockets that have something of their own to say.
+    /// Those whose TLS or WebSocket has something of its own to say.
     pub(super) own: Vec<ConnId>,
-    /// WebSockets in `Phase::Leaving`.
+    /// Those in `Phase::Leaving`.
     pub(super) leaving: Vec<ConnId>,
     pub(super) batch: Vec<Flushing>,
     /// Sockets to close once what is queued was submitted: another shard may be given the same number.
     pub(super) shut: Vec<OwnedFd>,
     pub(super) envelopes: Vec<(ShardId, Envelope)>,
+    /// Whose TLS handshake may begin.
+    pub(super) gate: Gate,
+    /// What was decrypted from one receive. Empty in between: it is kept for its memory.
+    pub(super) plaintext: Vec<u8>,
+    pub(super) rejections: Rejections,
+    pub(super) unix_zero_secs: u64,
     pub(super) now: Time,
     pub(super) counters: Counters,
 }
@@ -83,7 +94,8 @@ pub struct Net {
 impl Net {
     /// A ring without sockets.
     pub fn new(config: NetConfig) -> Result<Net, RingError> {
-        let NetConfig { place, limits, seats, doorbell } = config;
+        let NetConfig { place, limits, seats, doorbell, unix_zero_secs } = config;
+        let gate = Gate::new(&limits, place.shards);
         let mut net = Net {
             ring: Ring::new()?,
             slots: Slots::default(),
@@ -100,6 +112,10 @@ impl Net {
             batch: Vec::new(),
             shut: Vec::new(),
             envelopes: Vec::new(),
+            gate,
+            plaintext: Vec::new(),
+            rejections: Rejections::default(),
+            unix_zero_secs,
             now: Time::default(),
             counters: Counters::default(),
         };
@@ -109,15 +125,15 @@ impl Net {
     }
 
     /// Accepts on a bound and listening socket. `listener` is its index in the snapshot.
-    pub fn listen(&mut self, listener: u16, transport: Transport, socket: OwnedFd) {
-        self.listening.push(Listening { listener, transport, socket: Some(socket) });
+    pub fn listen(&mut self, listener: u16, speech: Speech, socket: OwnedFd) {
+        self.listening.push(Listening { listener, speech, socket: Some(socket) });
         self.arm_accept(self.listening.len() - 1);
     }
 
-    /// Clients who connect to `listener` from now on speak like this. Its connections stay.
-    pub fn change_transport(&mut self, listener: u16, transport: &Transport) {
+    /// Clients who connect to `listener` from now on speak like this. Its connections stay as they are.
+    pub fn change_speech(&mut self, listener: u16, speech: &Speech) {
         for listening in self.listening.iter_mut().filter(|l| l.listener == listener) {
-            listening.transport = transport.clone();
+            listening.speech = speech.clone();
         }
     }
 
@@ -147,6 +163,7 @@ impl Net {
     /// New limits.
     pub fn install(&mut self, limits: &Limits) {
         self.lobby.install(limits);
+        self.gate.install(limits);
     }
 
     /// Step 1: what arrived becomes input of `owner`. Answers how much there was.
@@ -173,7 +190,7 @@ impl Net {
             self.arm_receive(conn);
         }
         self.rearm = rearm;
-        handled + self.expire()
+        handled + self.expire() + self.admit(owner)
     }
 
     /// Deadlines that are over. Answers how many.
@@ -238,9 +255,11 @@ impl Net {
         self.counters.accepted += 1;
         let deadline = self.lobby.deadline_from(self.now);
         let conn = self.slots.enter(socket, self.listening[index].listener, deadline);
-        if self.listening[index].transport != Transport::Tcp {
-            let link = Box::new(Link::new(self.lobby.message_bytes()));
-            self.slots.current_mut(conn).expect("just entered").ws = Some(link);
+        let Speech { transport, tls } = &self.listening[index].speech;
+        let slot = self.slots.current_mut(conn).expect("just entered");
+        slot.tls = tls.as_ref().map(|terms| Box::new(Tls::new(terms)));
+        if *transport != Transport::Tcp {
+            slot.ws = Some(Box::new(Link::new(self.lobby.message_bytes())));
         }
         self.lobby.enter(conn, deadline);
         self.arm_receive(conn);
@@ -257,10 +276,12 @@ impl Net {
         let slot = self.slots.current_mut(conn).expect("it has a tenant");
         slot.blocked = false;
         let open = slot.phase == Phase::Open;
-        if slot.ws.is_some() && (open || slot.phase == Phase::Lobby) {
+        let (encrypted, framed) = (slot.tls.is_some(), slot.ws.is_some());
+        if (encrypted || framed) && (open || slot.phase == Phase::Lobby) {
             self.queue_own(conn);
         }
-        if open {
+        // What is encrypted and not sent goes first; the owner is told when that is done.
+        if open && !encrypted {
             owner.handle_writable(conn);
         }
     }
@@ -291,7 +312,11 @@ impl Net {
 
     /// Is there anything to do without sleeping?
     pub fn is_ready(&mut self) -> bool {
-        !self.closing.is_empty() || !self.own.is_empty() || !self.leaving.is_empty() || self.ring.is_ready()
+        !self.closing.is_empty()
+            || !self.own.is_empty()
+            || !self.leaving.is_empty()
+            || self.gate.is_ready()
+            || self.ring.is_ready()
     }
 
     /// Step 6: waits until something arrives or the doorbell rings, no longer than `limit`.
@@ -315,6 +340,16 @@ impl Net {
     /// Ends `watch`.
     pub fn unwatch(&mut self) {
         self.ring.watch(Watched::No);
+    }
+
+    /// The last connections that were not let in for TLS or WebSocket, oldest first.
+    pub fn rejections(&self) -> Vec<Rejection> {
+        self.rejections.all()
+    }
+
+    /// The wall clock was looked at again: see [`NetConfig::unix_zero_secs`].
+    pub fn set_wall_clock(&mut self, unix_zero_secs: u64) {
+        self.unix_zero_secs = unix_zero_secs;
     }
 
     /// No connection is left, not even one that lingers.

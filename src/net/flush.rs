@@ -6,6 +6,7 @@ use super::connections::Connections;
 use super::driver::Net;
 use super::ring::Ring;
 use super::slots::{Phase, Slot};
+use super::tls::Tls;
 use super::ws::{Link, PacketsPerFrame, lay_out};
 use crate::session::ConnId;
 use crate::shard::{End, FLUSHES_PER_TURN};
@@ -81,7 +82,11 @@ impl Net {
         let shared = &*owner;
         transmit(&mut self.ring, batch, |flushing| {
             let slot = slots.current(flushing.conn).expect("looked up in this flush");
-            (slot.fd(), &shared.output(flushing.conn)[..flushing.offered as usize])
+            let bytes = match &slot.tls {
+                None => &shared.output(flushing.conn)[..flushing.offered as usize],
+                Some(tls) => tls.unsent(),
+            };
+            (slot.fd(), bytes)
         });
         self.counters.sends += batch.len() as u64;
         for flushing in batch {
@@ -99,16 +104,24 @@ impl Net {
             Ok(taken) => taken,
             Err(error) => return self.handle_end(conn, End::Failed(error), owner),
         };
+        self.counters.bytes_sent += taken as u64;
+        let whole = taken == flushing.offered as usize;
+        let encrypted = slot.tls.is_some();
+        let taken = slot.tls.as_mut().map_or(taken, |tls| tls.sent(taken));
         if let Some(ws) = &mut slot.ws {
             ws.framing.sent(taken);
             if ws.framing.has_own() && !ws.framing.is_mid_frame() {
                 self.queue_own(conn);
             }
         }
-        self.counters.bytes_sent += taken as u64;
         owner.handle_sent(conn, taken);
-        let whole = taken == flushing.offered as usize && !flushing.more;
-        if !whole && phase == Phase::Open {
+        if phase != Phase::Open || (whole && !flushing.more) {
+            return;
+        }
+        if whole && encrypted {
+            // The socket took all that was encrypted: there is room for the next flush.
+            owner.handle_writable(conn);
+        } else {
             self.await_room(conn);
         }
     }
@@ -130,12 +143,30 @@ pub(super) fn transmit<'a>(
 
 /// A send of what waits for `conn`, if anything does.
 pub(super) fn flushing<C: Connections>(slot: &mut Slot, conn: ConnId, owner: &mut C) -> Option<Flushing> {
+    if let Some(unsent) = slot.tls.as_ref().map(|tls| tls.unsent().len())
+        && unsent > 0
+    {
+        // While it is open this is sent by itself, when there is room.
+        return (slot.phase == Phase::Closing).then(|| Flushing::new(conn, unsent, unsent));
+    }
     let waiting = owner.output(conn).len();
     let flushing = match &mut slot.ws {
         None => Flushing::new(conn, waiting.min(SEND_BYTES), waiting),
         Some(ws) => offer(ws, conn, waiting.min(SEND_BYTES), owner),
     };
+    let flushing = match &mut slot.tls {
+        None => flushing,
+        Some(tls) => encrypt(tls, flushing, owner),
+    };
     (flushing.offered > 0).then_some(flushing)
+}
+
+/// The beginning of what is offered, encrypted.
+fn encrypt<C: Connections>(tls: &mut Tls, flushing: Flushing, owner: &C) -> Flushing {
+    let output = owner.output(flushing.conn);
+    let taken = tls.encrypt(&output[..flushing.offered as usize]);
+    let unsent = tls.unsent().len();
+    Flushing { more: taken < output.len(), ..Flushing::new(flushing.conn, unsent, unsent) }
 }
 
 /// The rest of what was announced; else all that waits in one frame, or the first packets of it in frames of their own.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::port_holder::{self, Holder};
+use super::tls::TlsTerms;
 use super::ws::PacketsPerFrame;
 
 /// Connections that wait to be accepted, per shard.
@@ -38,6 +39,22 @@ pub enum Transport {
     },
 }
 
+/// All that a client must know to be understood at a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// What MQTT lies in.
+    pub transport: Transport,
+    /// `None`: nothing is encrypted.
+    pub tls: Option<TlsTerms>,
+}
+
+impl Speech {
+    /// Without encryption.
+    pub fn plain(transport: Transport) -> Speech {
+        Speech { transport, tls: None }
+    }
+}
+
 /// A listener's sockets, bound and listening, one for each shard: the kernel spreads the connections.
 #[derive(Debug)]
 pub struct Bound {
@@ -46,7 +63,7 @@ pub struct Bound {
     /// The address, with the port that was chosen if 0 was asked for.
     pub address: SocketAddr,
     /// How clients speak there.
-    pub transport: Transport,
+    pub speech: Speech,
     /// As many as there are shards.
     pub sockets: Vec<OwnedFd>,
 }
@@ -96,7 +113,7 @@ fn by_whom(holder: Option<&Holder>) -> String {
 pub fn bind(listener: u16, address: SocketAddr, shards: u16) -> Result<Bound, BindError> {
     let sockets = bind_all(address, shards);
     let (address, sockets) = sockets.map_err(|source| explain(address, source))?;
-    Ok(Bound { listener, address, transport: Transport::Tcp, sockets })
+    Ok(Bound { listener, address, speech: Speech::plain(Transport::Tcp), sockets })
 }
 
 fn bind_all(mut address: SocketAddr, shards: u16) -> io::Result<(SocketAddr, Vec<OwnedFd>)> {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::tls::Tls;
 use super::ws::Link;
 use crate::mqtt::connect::{ClientIdPeek, peek_client_id};
 use crate::policy::Limits;
@@ -33,7 +34,7 @@ pub struct Place {
 pub struct Envelope {
     /// The socket.
     pub socket: OwnedFd,
-    /// Everything that was read from it, the whole CONNECT at least.
+    /// Everything of MQTT that was read from it, the whole CONNECT at least.
     pub unread: Vec<u8>,
     /// The peer.
     pub peer: SocketAddr,
@@ -41,7 +42,9 @@ pub struct Envelope {
     pub listener: u16,
     /// CONNECT must have been complete by then.
     pub deadline: Time,
-    /// The WebSocket on it; what it has to say itself may not all be sent.
+    /// The encryption on it; what it has to say may not all be sent.
+    pub tls: Option<Box<Tls>>,
+    /// The WebSocket on that; what it has to say itself may not all be sent.
     pub ws: Option<Box<Link>>,
 }
 

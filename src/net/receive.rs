@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use socket2::SockRef;
 
-use super::buffers::Filled;
+use super::buffers::{Filled, Pool};
 use super::connections::Connections;
 use super::driver::Net;
 use super::lobby::{Envelope, Heard, Lobby};
@@ -14,6 +14,23 @@ use super::slots::{Phase, Receiving, Slot, token};
 use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::shard::{End, Opened};
+
+/// Bytes as a peer sent them, where they lie.
+pub(super) enum Input<'a> {
+    /// In a buffer of the ring's.
+    Received(&'a mut Filled),
+    /// Decrypted from some.
+    Decrypted(&'a mut [u8]),
+}
+
+impl Input<'_> {
+    pub(super) fn bytes_mut<'b>(&'b mut self, pool: &'b mut Pool) -> &'b mut [u8] {
+        match self {
+            Input::Received(filled) => pool.bytes_mut(filled),
+            Input::Decrypted(bytes) => bytes,
+        }
+    }
+}
 
 impl Net {
     pub(super) fn handle_receive<C: Connections>(&mut self, completion: Completion, owner: &mut C) {
@@ -48,11 +65,20 @@ impl Net {
     fn handle_bytes<C: Connections>(&mut self, conn: ConnId, filled: &mut Filled, owner: &mut C) {
         self.counters.receives += 1;
         self.counters.bytes_received += self.ring.pool.bytes(filled).len() as u64;
+        if self.slots.current(conn).expect("it has a tenant").tls.is_some() {
+            return self.handle_records(conn, filled, owner);
+        }
+        self.handle_input(conn, Input::Received(filled), owner);
+    }
+
+    /// Bytes of which no encryption is left.
+    #[inline]
+    pub(super) fn handle_input<C: Connections>(&mut self, conn: ConnId, mut input: Input<'_>, owner: &mut C) {
         let slot = self.slots.current_mut(conn).expect("it has a tenant");
         if slot.ws.is_some() {
-            return self.handle_frames(conn, filled, owner);
+            return self.handle_frames(conn, input, owner);
         }
-        let bytes = self.ring.pool.bytes(filled);
+        let bytes = input.bytes_mut(&mut self.ring.pool);
         match slot.phase {
             Phase::Open => owner.handle_bytes(conn, bytes),
             Phase::Lobby => {
@@ -79,13 +105,13 @@ impl Net {
         let (listener, deadline) = (slot.listener, slot.deadline);
         let Some(peer) = peer(slot.fd()) else { return self.depart_unseen(conn) };
         if slot.blocked {
-            // Something that WebSocket says itself waits for room: the home will wait for it.
+            // Something that TLS or WebSocket says itself waits for room: the home will wait for it.
             self.ring.cancel(token(Kind::Writable, conn));
         }
-        let ws = slot.ws.take();
+        let (tls, ws) = (slot.tls.take(), slot.ws.take());
         let socket = self.slots.leave(conn).expect("a slot that is not free has a socket");
         self.counters.handed_over += 1;
-        self.envelopes.push((home, Envelope { socket, unread, peer, listener, deadline, ws }));
+        self.envelopes.push((home, Envelope { socket, unread, peer, listener, deadline, tls, ws }));
     }
 
     /// The peer is gone before anybody knew it.
@@ -96,16 +122,19 @@ impl Net {
 
     /// Takes a connection that another shard accepted.
     pub fn adopt<C: Connections>(&mut self, envelope: Envelope, owner: &mut C) {
-        let Envelope { socket, unread, peer, listener, deadline, ws } = envelope;
+        let Envelope { socket, unread, peer, listener, deadline, tls, ws } = envelope;
         self.counters.adopted += 1;
         let conn = self.slots.enter(socket, listener, deadline);
         let slot = self.slots.current_mut(conn).expect("just entered");
-        slot.ws = ws;
+        (slot.tls, slot.ws) = (tls, ws);
         open(slot, conn, peer, owner);
         owner.handle_bytes(conn, &unread);
-        if let Some(ws) = self.slots.current_mut(conn).and_then(|slot| slot.ws.as_mut()) {
-            ws.queued = false;
+        if self.slots.current(conn).is_some_and(|slot| slot.ws.is_some()) {
             self.go_on(conn, owner);
+        }
+        if self.slots.current(conn).is_some_and(|slot| slot.tls.is_some()) {
+            self.queue_own(conn);
+            self.handle_last_record(conn, owner);
         }
         self.arm_receive(conn);
     }
@@ -184,7 +213,8 @@ pub(super) fn pass<C: Connections>(
 /// The connection is the owner's from now on.
 fn open<C: Connections>(slot: &mut Slot, conn: ConnId, peer: SocketAddr, owner: &mut C) {
     slot.phase = Phase::Open;
-    owner.handle_open(conn, Opened::plain(peer, slot.listener, slot.deadline));
+    let opened = Opened::plain(peer, slot.listener, slot.deadline);
+    owner.handle_open(conn, Opened { tls: slot.tls.is_some(), certificate: slot.certificate(), ..opened });
     if let Some(ws) = &slot.ws {
         owner.keep_headroom(conn, ws.framing.headroom());
     }
@@ -192,7 +222,7 @@ fn open<C: Connections>(slot: &mut Slot, conn: ConnId, peer: SocketAddr, owner: 
 
 /// The peer's address; an IPv4 address that came in through an IPv6 socket as the IPv4 address that it is. `None`: it
 /// has none any more.
-fn peer(socket: std::os::fd::BorrowedFd<'_>) -> Option<SocketAddr> {
+pub(super) fn peer(socket: std::os::fd::BorrowedFd<'_>) -> Option<SocketAddr> {
     let address = SockRef::from(&socket).peer_addr().ok()?.as_socket()?;
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }

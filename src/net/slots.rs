@@ -3,9 +3,12 @@
 //! Pure bookkeeping: it starts no operation and closes no descriptor.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use super::ring::{GENERATION_MASK, Kind, Token};
+use super::tls::{Tls, presented};
 use super::ws::Link;
+use crate::policy::Presented;
 use crate::session::ConnId;
 use crate::time::Time;
 
@@ -20,7 +23,7 @@ pub(super) enum Phase {
     Open,
     /// The owner wants it closed; its last flush is due.
     Closing,
-    /// The owner does not know it, or no longer; what WebSocket says last is due.
+    /// The owner does not know it, or no longer; what TLS and WebSocket say last is due.
     Leaving,
     /// Our side is shut; what still comes is thrown away until the peer shuts its own.
     Lingering,
@@ -53,13 +56,43 @@ pub(super) struct Slot {
     pub(super) blocked: bool,
     /// The peer's end has been seen.
     pub(super) ended: bool,
-    /// `None`: MQTT lies bare on the socket.
+    /// It stands in the queue of those that have something of their own to send.
+    pub(super) queued: bool,
+    /// Its TLS handshake is one of those under way.
+    pub(super) shaking: bool,
+    /// `None`: nothing is encrypted.
+    pub(super) tls: Option<Box<Tls>>,
+    /// `None`: MQTT is in no frames.
     pub(super) ws: Option<Box<Link>>,
 }
 
 impl Slot {
+    fn new(listener: u16, deadline: Time) -> Slot {
+        Slot {
+            socket: None,
+            generation: 0,
+            deadline,
+            listener,
+            phase: Phase::Free,
+            receiving: Receiving::Idle,
+            wanted: true,
+            blocked: false,
+            ended: false,
+            queued: false,
+            shaking: false,
+            tls: None,
+            ws: None,
+        }
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_ref().expect("a slot that is not free has a socket").as_fd()
+    }
+
+    /// What the peer has proved to hold.
+    pub(super) fn certificate(&self) -> Option<Arc<Presented>> {
+        let chain = self.tls.as_ref()?.peer_certificates()?;
+        Some(Arc::new(presented::read(chain)))
     }
 
     /// Is an operation under way that names this socket?
@@ -78,36 +111,14 @@ pub(super) struct Slots {
 impl Slots {
     /// A place for a socket, `Phase::Lobby`.
     pub(super) fn enter(&mut self, socket: OwnedFd, listener: u16, deadline: Time) -> ConnId {
-        let generation = 0;
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                socket: None,
-                generation,
-                deadline,
-                listener,
-                phase: Phase::Free,
-                receiving: Receiving::Idle,
-                wanted: true,
-                blocked: false,
-                ended: false,
-                ws: None,
-            });
+            self.slots.push(Slot::new(listener, deadline));
             u32::try_from(self.slots.len() - 1).expect("there are fewer descriptors than that")
         });
         let slot = &mut self.slots[index as usize];
         let generation = slot.generation;
-        *slot = Slot {
-            socket: Some(socket),
-            generation,
-            deadline,
-            listener,
-            phase: Phase::Lobby,
-            receiving: Receiving::Idle,
-            wanted: true,
-            blocked: false,
-            ended: false,
-            ws: None,
-        };
+        let (socket, phase) = (Some(socket), Phase::Lobby);
+        *slot = Slot { socket, generation, phase, ..Slot::new(listener, deadline) };
         ConnId { index, generation }
     }
 
@@ -117,6 +128,7 @@ impl Slots {
         slot.phase = Phase::Free;
         slot.generation = slot.generation.wrapping_add(1) & GENERATION_MASK;
         let socket = slot.socket.take();
+        slot.tls = None;
         slot.ws = None;
         self.free.push(conn.index);
         socket

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use toy::{Bench, connect, pair};
 
-use super::listener::{Transport, bind};
+use super::listener::{Speech, Transport, bind};
 use super::ring::{Kind, Ring, Token};
 use super::slots::Receiving;
 use crate::policy::Limits;
@@ -289,7 +289,7 @@ fn connections_over_the_limit_are_closed_at_once() {
 
 #[test]
 fn a_connection_moves_to_its_clients_home_with_all_its_bytes() {
-    let (mut first, mut second) = pair(&Limits::default(), Transport::Tcp);
+    let (mut first, mut second) = pair(&Limits::default(), &Speech::plain(Transport::Tcp));
     // The pair shares a key, so each client has one home of the two.
     let (mut here, mut there) = (0, 0);
     for n in 0..8 {
@@ -338,7 +338,7 @@ fn a_listener_that_is_removed_refuses_and_its_connections_stay() {
     bench.until(|b| b.toy.input(conn).ends_with(b"still here"));
     // And its port can be bound again.
     let again = bind(1, bench.address, 1).expect("free");
-    bench.net.listen(1, again.transport, again.sockets.into_iter().next().expect("one"));
+    bench.net.listen(1, again.speech, again.sockets.into_iter().next().expect("one"));
     let (_client, next) = bench.client("back");
     assert_eq!(bench.toy.opened[&next].listener, 1);
 }

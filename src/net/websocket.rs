@@ -1,14 +1,12 @@
 //! Connections whose MQTT comes in WebSocket frames: the handshake in the lobby, frames on their way in, what WebSocket
-//! itself has to say, and its two ways to end. What is sent of MQTT goes the way of all output, in `flush`.
+//! itself answers, and the peer's end of it. What is sent goes the way of all output, in `own` and `flush`.
 //!
 //! Knows no format: that is `ws`.
 
-use super::buffers::Filled;
 use super::connections::Connections;
 use super::driver::{Listening, Net};
-use super::flush::{Flushing, flushing, transmit};
 use super::listener::Transport;
-use super::receive::{Passage, pass};
+use super::receive::{Input, Passage, pass};
 use super::slots::{Phase, Slot};
 use super::ws::handshake::Outcome;
 use super::ws::{self, Code, Decoded, Link, PacketsPerFrame};
@@ -17,14 +15,19 @@ use crate::shard::{CloseCause, End};
 
 impl Net {
     /// Bytes from the peer of a WebSocket.
-    pub(super) fn handle_frames<C: Connections>(&mut self, conn: ConnId, filled: &mut Filled, owner: &mut C) {
+    pub(super) fn handle_frames<C: Connections>(
+        &mut self,
+        conn: ConnId,
+        mut input: Input<'_>,
+        owner: &mut C,
+    ) {
         let slot = self.slots.current_mut(conn).expect("it has a tenant");
         if !matches!(slot.phase, Phase::Lobby | Phase::Open) {
             return;
         }
         let listener = slot.listener;
         let link = link(slot);
-        let mut bytes = self.ring.pool.bytes_mut(filled);
+        let mut bytes = input.bytes_mut(&mut self.ring.pool);
         if let Some(handshake) = &mut link.handshake {
             let Some((path, packets)) = terms(&self.listening, listener) else {
                 return self.depart_unseen(conn);
@@ -34,6 +37,7 @@ impl Net {
                 Outcome::Refused(refused, answer) => {
                     link.framing.answer(&answer);
                     self.counters.handshakes.count(refused);
+                    self.reject(conn, None, format!("WebSocket handshake: {refused}"));
                     return self.dismiss(conn);
                 }
                 Outcome::Accepted(answer, used) => {
@@ -93,124 +97,6 @@ impl Net {
         }
         self.dismiss(conn);
     }
-
-    /// Whose end the owner knows, or who never came to it, is told the last of the WebSocket with the next flush, and
-    /// then closed.
-    fn dismiss(&mut self, conn: ConnId) {
-        let slot = self.slots.current_mut(conn).expect("it is here");
-        if slot.phase == Phase::Lobby {
-            self.lobby.forget(conn);
-        }
-        slot.phase = Phase::Leaving;
-        self.leaving.push(conn);
-        self.queue_own(conn);
-    }
-
-    /// `conn`'s WebSocket may have something to say, and nothing keeps it from saying it.
-    pub(super) fn queue_own(&mut self, conn: ConnId) {
-        if let Some(slot) = self.slots.current_mut(conn)
-            && !std::mem::replace(&mut link(slot).queued, true)
-        {
-            self.own.push(conn);
-        }
-    }
-
-    /// Sends what WebSockets have to say themselves, ahead of all output. Answers how many there were.
-    pub(super) fn flush_own<C: Connections>(&mut self, owner: &mut C) -> usize {
-        if self.own.is_empty() && self.leaving.is_empty() {
-            return 0;
-        }
-        let mut batch = Vec::new();
-        for conn in std::mem::take(&mut self.own) {
-            let Some(slot) = self.slots.current_mut(conn) else { continue };
-            let blocked = slot.blocked || slot.ended || slot.phase == Phase::Lingering;
-            let link = link(slot);
-            link.queued = false;
-            if !blocked {
-                let own = link.framing.offer_own().len();
-                batch.extend((own > 0).then_some(Flushing::new(conn, own, own)));
-            }
-        }
-        let sent = batch.len();
-        self.send_own(&mut batch, owner);
-        let leaving = std::mem::take(&mut self.leaving);
-        for conn in &leaving {
-            self.shut_our_side(*conn);
-        }
-        sent + leaving.len()
-    }
-
-    fn send_own<C: Connections>(&mut self, batch: &mut [Flushing], owner: &mut C) {
-        let slots = &self.slots;
-        transmit(&mut self.ring, batch, |flushing| {
-            let slot = slots.current(flushing.conn).expect("looked up in this flush");
-            (slot.fd(), slot.ws.as_ref().expect("it has something to say").framing.own_bytes())
-        });
-        self.counters.sends += batch.len() as u64;
-        for flushing in batch {
-            let Some(slot) = self.slots.current_mut(flushing.conn) else { continue };
-            let here = matches!(slot.phase, Phase::Lobby | Phase::Open);
-            match flushing.taken() {
-                Ok(taken) => {
-                    let framing = &mut link(slot).framing;
-                    framing.own_sent(taken);
-                    self.counters.bytes_sent += taken as u64;
-                    let more = framing.has_own();
-                    if here && taken < flushing.offered as usize {
-                        self.await_room(flushing.conn);
-                    } else if here && more {
-                        self.queue_own(flushing.conn);
-                    }
-                }
-                Err(error) => self.handle_end(flushing.conn, End::Failed(error), owner),
-            }
-        }
-    }
-
-    /// After the last flush of connections that the owner closes: the rest of their output, which had to wait for the
-    /// end of a frame, and a Close frame. As far as their sockets take it.
-    pub(super) fn say_goodbye<C: Connections>(
-        &mut self,
-        closing: &[ConnId],
-        batch: &mut Vec<Flushing>,
-        owner: &mut C,
-    ) {
-        let between_frames = |slot: &&mut Slot| {
-            !slot.ended
-                && slot.ws.as_ref().is_some_and(|ws| !ws.framing.is_mid_frame() && !ws.framing.is_mid_own())
-        };
-        loop {
-            for &conn in closing {
-                if let Some(slot) = self.slots.current_mut(conn).filter(between_frames) {
-                    batch.extend(flushing(slot, conn, owner));
-                }
-            }
-            if batch.is_empty() {
-                break;
-            }
-            // Each of them has either less to say after this, or a frame that its socket does not take.
-            self.send(batch, owner);
-            batch.clear();
-        }
-        for &conn in closing {
-            if let Some(slot) = self.slots.current_mut(conn).filter(between_frames) {
-                let link = link(slot);
-                link.framing.close_for(link.code);
-                let own = link.framing.offer_own().len();
-                batch.push(Flushing::new(conn, own, own));
-            }
-        }
-        if !batch.is_empty() {
-            self.send_own(batch, owner);
-            batch.clear();
-        }
-    }
-
-    /// Counts a handshake that will never be complete.
-    pub(super) fn count_if_half_shaken(&mut self, conn: ConnId) {
-        let handshake = self.slots.current(conn).and_then(|slot| slot.ws.as_ref()?.handshake.as_ref());
-        self.counters.handshakes.incomplete += u64::from(handshake.is_some_and(ws::Handshake::has_begun));
-    }
 }
 
 fn link(slot: &mut Slot) -> &mut Link {
@@ -220,7 +106,7 @@ fn link(slot: &mut Slot) -> &mut Link {
 /// The path at which `listener` takes WebSockets, and what their frames hold. `None`: it does so no longer.
 fn terms(listening: &[Listening], listener: u16) -> Option<(&str, PacketsPerFrame)> {
     let mut here = listening.iter().filter(|l| l.listener == listener && l.socket.is_some());
-    here.find_map(|listening| match &listening.transport {
+    here.find_map(|listening| match &listening.speech.transport {
         Transport::WebSocket { path, packets } => Some((&**path, *packets)),
         Transport::Tcp => None,
     })
@@ -231,9 +117,11 @@ pub(super) fn code_for(cause: CloseCause) -> Code {
     match cause {
         CloseCause::Disconnected | CloseCause::DisconnectedWithWill => Code::Normal,
         CloseCause::Violation(_) => Code::Protocol,
-        CloseCause::TakenOver | CloseCause::Refused(_) | CloseCause::Stalled | CloseCause::Expelled => {
-            Code::Policy
-        }
+        CloseCause::TakenOver
+        | CloseCause::Refused(_)
+        | CloseCause::Stalled
+        | CloseCause::Expelled
+        | CloseCause::NotAccepted => Code::Policy,
         CloseCause::Stopping => Code::GoingAway,
     }
 }

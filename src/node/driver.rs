@@ -62,6 +62,7 @@ impl Driver {
             limits: shard.snapshot.limits.clone(),
             seats,
             doorbell: port.event(),
+            unix_zero_secs: shard.unix_zero_secs,
         })?;
         let (id, shard, counters) = (shard.id, Shard::new(shard), NodeCounters::default());
         Ok(Driver { id, core, shard, net, port, clock, stop_by: None, counters })
@@ -99,12 +100,12 @@ impl Driver {
                     shard.install(snapshot);
                     done.confirm();
                 }
-                Order::Listen(listener, transport, socket, done) => {
-                    net.listen(listener, transport, socket);
+                Order::Listen(listener, speech, socket, done) => {
+                    net.listen(listener, speech, socket);
                     done.confirm();
                 }
-                Order::Transport(listener, transport, done) => {
-                    net.change_transport(listener, &transport);
+                Order::Speech(listener, speech, done) => {
+                    net.change_speech(listener, &speech);
                     done.confirm();
                 }
                 Order::Unlisten(listener, done) => {
@@ -117,6 +118,8 @@ impl Driver {
                     }
                     done.confirm();
                 }
+                // Who came as far as a CONNECT is known to the shard.
+                Order::Rejections(to) => to.answer(net.rejections()),
                 Order::Report(to) => to.answer(Report {
                     shard: *id,
                     core: *core,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::report::Report;
-use crate::net::Transport;
-use crate::policy::Snapshot;
+use crate::net::Speech;
+use crate::policy::{Rejection, Snapshot};
 
 /// What the control thread asks of a shard.
 #[derive(Debug)]
@@ -15,13 +15,15 @@ pub(super) enum Order {
     /// Judge by this from now on.
     Install(Arc<Snapshot>, Reply<()>),
     /// Accept on this socket, for the listener of that index.
-    Listen(u16, Transport, OwnedFd, Reply<()>),
+    Listen(u16, Speech, OwnedFd, Reply<()>),
     /// New clients of the listener of that index speak like this.
-    Transport(u16, Transport, Reply<()>),
+    Speech(u16, Speech, Reply<()>),
     /// Accept no more for the listener of that index.
     Unlisten(u16, Reply<()>),
     /// Publish these below `$SYS`: topics whose home the shard is, and payloads.
     Publish(Vec<(String, String)>, Reply<()>),
+    /// Tell who was not let in last.
+    Rejections(Reply<Vec<Rejection>>),
     /// Tell what was counted.
     Report(Reply<Report>),
     /// End in order.

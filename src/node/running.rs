@@ -15,8 +15,8 @@ use super::order::{Order, Reply};
 use super::probe::{ProbeError, explain, probe};
 use super::report::Report;
 use super::{entropy, executor};
-use crate::net::{Bound, RingError, Seats, Transport};
-use crate::policy::{Limits, Snapshot};
+use crate::net::{Bound, RingError, Seats, Speech};
+use crate::policy::{Limits, Rejection, Snapshot};
 use crate::routing::{Homes, ShardId};
 use crate::shard::{Message, ShardConfig};
 
@@ -157,17 +157,17 @@ impl Node {
 
     /// Accepts on a new listener. It must be bound for as many shards as there are.
     pub fn listen(&self, bound: Bound) {
-        let Bound { listener, transport, sockets, .. } = bound;
+        let Bound { listener, speech, sockets, .. } = bound;
         let mut sockets = sockets.into_iter();
         self.ask(|_, reply| {
             let socket = sockets.next().expect("a listener has a socket for each shard");
-            Order::Listen(listener, transport.clone(), socket, reply)
+            Order::Listen(listener, speech.clone(), socket, reply)
         });
     }
 
-    /// Changes how new clients of a listener speak. Its connections stay.
-    pub fn change_transport(&self, listener: u16, transport: &Transport) {
-        self.ask(|_, reply| Order::Transport(listener, transport.clone(), reply));
+    /// Changes how new clients of a listener speak, on the port that stays bound. Its connections stay as they are.
+    pub fn change_speech(&self, listener: u16, speech: &Speech) {
+        self.ask(|_, reply| Order::Speech(listener, speech.clone(), reply));
     }
 
     /// Stops accepting for a listener. Its connections stay.
@@ -180,6 +180,13 @@ impl Node {
         let mut reports = self.ask(|_, reply| Order::Report(reply));
         reports.sort_by_key(|report| report.shard);
         reports
+    }
+
+    /// The last connections that were not let in, oldest first: a bounded number a shard.
+    pub fn rejections(&self) -> Vec<Rejection> {
+        let mut rejections = self.ask(|_, reply| Order::Rejections(reply)).concat();
+        rejections.sort_by_key(|rejection| rejection.unix_secs);
+        rejections
     }
 
     /// Publishes messages below `$SYS/`, each a topic and what it retains from now on; an empty one clears. Returns when

@@ -58,7 +58,7 @@ pub enum CommonName {
     Several,
 }
 
-/// A certificate that a peer presented, and whose key it has proved to hold.
+/// A certificate that a peer presented. A connection that has one has proved to hold its key.
 #[derive(Debug)]
 pub struct Presented {
     /// Of the peer's own certificate.
@@ -147,6 +147,8 @@ pub enum Requirement {
 /// Why a connection is refused for its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateRefusal {
+    /// The connection was made before its listener was encrypted.
+    NotEncrypted,
     /// None was presented where one is required.
     Missing,
     /// It is listed as Revoked.
@@ -155,17 +157,24 @@ pub enum CertificateRefusal {
     Untrusted(Distrust),
     /// It is trusted and not listed as Authorized, as the option asks.
     NotAuthorized,
+    /// The peer did not prove that it holds the key. Never the answer of [`CertificatePolicy::judge`]: it is for
+    /// whoever asked for the proof.
+    Unproved,
 }
 
 impl fmt::Display for CertificateRefusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            CertificateRefusal::NotEncrypted => out.write_str("the connection is not encrypted"),
             CertificateRefusal::Missing => out.write_str("no client certificate was presented"),
             CertificateRefusal::Revoked => out.write_str("the client certificate is listed as Revoked"),
             CertificateRefusal::Untrusted(why) => write!(out, "the client certificate is not trusted: {why}"),
             CertificateRefusal::NotAuthorized => {
                 out.write_str("the client certificate is trusted but not listed as Authorized")
             }
+            CertificateRefusal::Unproved => out.write_str(
+                "the client did not prove that it holds the key of the certificate that it presented",
+            ),
         }
     }
 }

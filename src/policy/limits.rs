@@ -42,6 +42,13 @@ pub struct Limits {
     pub output_stall_bytes: u32,
     /// From accept to CONNECT, everything included.
     pub connect_timeout_secs: u16,
+    /// Most TLS handshakes under way, over all shards; more wait for their turn. Anybody may ask for one, and each costs
+    /// a hundred microseconds and some ten kilobytes; so many keep every core busy for a tenth of a second.
+    pub tls_handshakes: u32,
+    /// Wrong passwords from one address (IPv6: from one /64) within a minute, after which none from there is verified
+    /// until that minute is over; 0 = any number. Who guesses gets nowhere at this rate, and whoever mistypes is not
+    /// shut out for long. Credentials that were verified a while ago are not held up by it.
+    pub failed_logins_per_minute: u16,
     /// Longest Keep Alive; 0 = as asked. 5.0 clients are told by Server Keep Alive.
     pub keep_alive_maximum_secs: u16,
     /// Longest session expiry, also that of a 3.1.1 session.
@@ -96,6 +103,8 @@ impl Default for Limits {
             output_stall_secs: 30,
             output_stall_bytes: 16 << 10,
             connect_timeout_secs: 10,
+            tls_handshakes: 1_000,
+            failed_logins_per_minute: 10,
             keep_alive_maximum_secs: 0,
             session_expiry_maximum_secs: 24 * 3_600,
             retained_messages: 1_000_000,

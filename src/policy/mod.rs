@@ -3,11 +3,16 @@
 //! Pure, and ignorant of TLS, files and the network. A [`Snapshot`] is immutable; shards swap it whole.
 
 pub mod certificates;
+pub mod credentials;
 pub mod limits;
 pub mod principal;
+pub mod rules;
 pub mod snapshot;
+pub mod verified;
 
 pub use certificates::{CertificatePolicy, CertificateRefusal, Listing, Presented, Requirement, Thumbprint};
+pub use credentials::{Credentials, StoredPassword};
 pub use limits::Limits;
-pub use principal::{ClientIdPolicy, ClientNames, ListenerPolicy, Principal, Rejection};
+pub use principal::{ClientIdPolicy, ClientNames, ListenerPolicy, Principal, RefusedPublish, Rejection};
+pub use rules::{ClientRules, Rules};
 pub use snapshot::{Generation, Snapshot};

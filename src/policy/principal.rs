@@ -55,6 +55,16 @@ pub enum ClientIdPolicy {
     StartsWithName,
 }
 
+/// What a 3.1.1 client, which has no code for it, hears of a publish that was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefusedPublish {
+    /// It is acknowledged and goes nowhere.
+    #[default]
+    Acknowledge,
+    /// Its connection is closed.
+    Close,
+}
+
 /// What a listener asks of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerPolicy {
@@ -84,7 +94,8 @@ pub struct Rejection {
     pub client_id: Option<Box<str>>,
     /// The user name that it sent, proved or not.
     pub user: Option<Box<str>>,
-    /// The certificate that it presented, if it proved to hold the key.
+    /// The certificate that it presented. One that was refused in the handshake is not proved to be the peer's: TLS
+    /// asks for the proof after the certificate, which is public.
     pub certificate: Option<Arc<Presented>>,
     /// Why.
     pub cause: String,

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::certificates::CertificatePolicy;
+use super::credentials::Credentials;
 use super::limits::Limits;
-use super::principal::{ClientIdPolicy, ListenerPolicy};
+use super::principal::{ClientIdPolicy, ClientNames, ListenerPolicy, RefusedPublish};
+use super::rules::Rules;
 
 /// Which applied configuration this is: grows by one with each Apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,10 +26,18 @@ pub struct Snapshot {
     pub response_information: String,
     /// Which client certificates are acceptable.
     pub certificates: Arc<CertificatePolicy>,
+    /// Who may connect by user name and password.
+    pub credentials: Arc<Credentials>,
     /// What listeners ask for, by their numbers; one that is not here asks for nothing.
     pub listeners: HashMap<u16, ListenerPolicy>,
     /// Which client identifiers are allowed.
     pub client_id: ClientIdPolicy,
+    /// Topic access rules; `None`: they do not apply.
+    pub rules: Option<Arc<Rules>>,
+    /// Where the client name comes from that they judge by.
+    pub names: ClientNames,
+    /// What a 3.1.1 client hears of a publish that was refused.
+    pub refused_publish_v3: RefusedPublish,
 }
 
 impl Snapshot {

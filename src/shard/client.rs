@@ -11,6 +11,7 @@ use crate::session::{ConnId, Inbound, Outgoing, SessionKey, Will};
 use crate::time::Time;
 
 use super::slots::Flags;
+use super::standing::Standing;
 
 /// One subscription of a client.
 #[derive(Clone, Debug)]
@@ -43,6 +44,7 @@ pub(super) struct Client {
     /// Keyed hash of the client identifier, for No Local.
     pub(super) publisher: u64,
     pub(super) conn: Option<ConnId>,
+    pub(super) standing: Standing,
     pub(super) version: Version,
     /// Something waits that must come before whatever is published at QoS 0: see `Outgoing::holds_back`.
     pub(super) holds_back: bool,
@@ -114,6 +116,7 @@ impl Clients {
             client_id: client_id.into(),
             publisher,
             conn: None,
+            standing: Standing::default(),
             version: Version::V3_1_1,
             holds_back: false,
             window: 0,
@@ -154,6 +157,7 @@ impl Clients {
         c.generation = c.generation.wrapping_add(1);
         c.client_id = "".into();
         c.conn = None;
+        c.standing = Standing::default();
         c.flow = None;
         c.will = None;
         c.subscriptions = Vec::new();
@@ -169,6 +173,11 @@ impl Clients {
     pub(super) fn by_key(&mut self, key: SessionKey) -> Option<&mut Client> {
         let c = self.entries.get_mut(key.index as usize)?;
         (c.generation == key.generation && !c.client_id.is_empty()).then_some(c)
+    }
+
+    /// Places, taken or free: what an index is below.
+    pub(super) fn places(&self) -> usize {
+        self.entries.len()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,14 +1,20 @@
 //! CONNECT: judged only here, at the client's home, step by step.
 
+use std::sync::Arc;
+
 use crate::mqtt::connack::{ConnAck, ConnAckProperties};
 use crate::mqtt::connect::Connect;
 use crate::mqtt::{Packet, ReasonCode, Version};
+use crate::policy::rules::Rules;
+use crate::policy::{ClientIdPolicy, Principal};
 use crate::session::{ConnId, Will};
 use crate::time::Time;
 
 use super::connection::{Phase, Urgency};
 use super::effect::CloseCause;
 use super::explain::Refusal;
+use super::standing::Standing;
+use super::verifying::Authentication;
 use super::{Shard, client_hash};
 
 /// Client identifiers that we assign begin so.
@@ -26,7 +32,8 @@ struct Agreed {
 }
 
 impl Shard {
-    /// A connection's first packet. The connection is either accepted, with its CONNACK, or refused and closed.
+    /// A connection's first packet. The connection is either accepted, with its CONNACK, or refused and closed; or its
+    /// credentials are verified first.
     pub(super) fn handle_connect(&mut self, conn: ConnId, connect: &Connect<'_>) {
         let connection = &mut self.connections[conn.index as usize];
         connection.version = connect.version;
@@ -34,14 +41,36 @@ impl Shard {
         connection.maximum_packet =
             connect.properties.maximum_packet_size.map_or(u32::MAX, std::num::NonZeroU32::get);
         if let Some(refusal) = self.refuse_connect(connect) {
-            return self.refuse(conn, refusal);
+            return self.refuse(conn, Some(connect), refusal);
+        }
+        let connection = &self.connections[conn.index as usize];
+        let certificate = connection.certificate.as_deref();
+        if let Err(refusal) = self.judge_certificate(connection.listener, connection.tls, certificate) {
+            // Also those that resume a TLS session: no verifier has seen them.
+            let reason = ReasonCode::NotAuthorized;
+            let why = "The server does not accept the client's certificate, or asks for one.";
+            return self.refuse_because(conn, Some(connect), Refusal::new(reason, why), refusal.to_string());
+        }
+        match self.authenticate(conn, connect) {
+            Authentication::Proved(user) => self.admit(conn, connect, user),
+            Authentication::Waits => {}
+            Authentication::Refused(refusal) => self.refuse(conn, Some(connect), refusal),
+        }
+    }
+
+    /// A CONNECT whose credentials, if it needed any, were verified: joins it to its session, or refuses it for what
+    /// speaks against that.
+    pub(super) fn admit(&mut self, conn: ConnId, connect: &Connect<'_>, user: Option<Box<str>>) {
+        let principal = self.principal(conn, user);
+        if let Some(refusal) = self.refuse_principal(&principal, connect) {
+            return self.refuse(conn, Some(connect), refusal);
         }
         let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let agreed = self.agree(connect, client_id, assigned.is_some());
         // Before anything that is there under this identifier is touched: a refused CONNECT changes nothing.
-        if let Some(refusal) = self.refuse_session(conn, client_id, connect, &agreed) {
-            return self.refuse(conn, refusal);
+        if let Some(refusal) = self.refuse_session(conn, client_id, connect, &agreed, principal.owner()) {
+            return self.refuse(conn, Some(connect), refusal);
         }
         let (client, session_present) = match self.take_session(client_id, connect) {
             Some(resumed) => (resumed, true),
@@ -50,7 +79,10 @@ impl Shard {
                 (self.clients.insert(client_id, publisher), false)
             }
         };
+        let nobody = principal.certificate.is_none() && principal.user.is_none();
+        self.clients[client].standing = Standing::of((!nobody).then(|| Arc::new(principal)));
         self.attach(conn, client, connect, &agreed);
+        self.refresh(client);
         self.counters.connects_accepted += 1;
         let (reason, properties) = (ReasonCode::Success, self.connack(connect, client_id, &agreed));
         let packet = Packet::ConnAck(ConnAck { session_present, reason, properties });
@@ -97,9 +129,6 @@ impl Shard {
                 let why = "The topic of the will has more bytes or levels than the server allows.";
                 return refusal(R::TopicNameInvalid, why);
             }
-            if will.topic == "$SYS" || will.topic.starts_with("$SYS/") {
-                return refusal(R::NotAuthorized, "The client may not publish its will to this topic.");
-            }
         }
         None
     }
@@ -111,7 +140,14 @@ impl Shard {
         client_id: &str,
         connect: &Connect<'_>,
         agreed: &Agreed,
+        owner: &str,
     ) -> Option<Refusal> {
+        // A session that nobody has proved to own belongs to whoever proves a name first.
+        let session = self.clients.find(client_id).and_then(|c| self.clients[c].standing.principal.as_ref());
+        if session.is_some_and(|principal| !principal.owner().is_empty() && principal.owner() != owner) {
+            let why = "The session of this client identifier belongs to a client with another name.";
+            return Some(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
+        }
         let sessions = self.snapshot.limits.sessions.div_ceil(u64::from(self.shards));
         if self.clients.len() as u64 >= sessions && self.clients.find(client_id).is_none() {
             let why = "The server has as many sessions as its limits allow.";
@@ -132,8 +168,53 @@ impl Shard {
         None
     }
 
+    /// What speaks against who a client is: its name, its identifier, its will.
+    fn refuse_principal(&self, principal: &Principal, connect: &Connect<'_>) -> Option<Refusal> {
+        if let Some(refusal) = self.refuse_name(principal, connect.client_id) {
+            return Some(refusal);
+        }
+        let will = connect.will.as_ref().filter(|will| !self.may_leave_will(principal, will.topic));
+        will.map(|_| {
+            let why = "The client may not publish its will to this topic.";
+            Refusal::new(ReasonCode::NotAuthorized, why)
+        })
+    }
+
+    /// What speaks against a client's name, and against its identifier for who it is.
+    pub(super) fn refuse_name(&self, principal: &Principal, client_id: &str) -> Option<Refusal> {
+        let named = !principal.owner().is_empty();
+        let needed = self.rules.as_ref().is_some_and(Rules::needs_names);
+        if principal.certificate.is_some() && !named && needed {
+            let why = "The client's certificate must have one Common Name, and no other.";
+            return Some(Refusal::new(ReasonCode::NotAuthorized, why));
+        }
+        let (fits, why) = match self.snapshot.client_id {
+            ClientIdPolicy::Any => return None,
+            ClientIdPolicy::EqualsName => {
+                (named && client_id == principal.owner(), "The client identifier must be the client's name.")
+            }
+            ClientIdPolicy::StartsWithName => (
+                named && client_id.starts_with(principal.owner()),
+                "The client identifier must begin with the client's name.",
+            ),
+        };
+        (!fits).then(|| Refusal::new(ReasonCode::ClientIdentifierNotValid, why))
+    }
+
     /// CONNACK with a failure, then close. 3.1.1 has few codes; what it cannot say, it does not say.
-    pub(super) fn refuse(&mut self, conn: ConnId, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, conn: ConnId, connect: Option<&Connect<'_>>, refusal: Refusal) {
+        self.refuse_because(conn, connect, refusal, refusal.why.to_owned());
+    }
+
+    /// The same; who runs the broker is told more than the client.
+    fn refuse_because(
+        &mut self,
+        conn: ConnId,
+        connect: Option<&Connect<'_>>,
+        refusal: Refusal,
+        cause: String,
+    ) {
+        self.reject_connect(conn, connect, cause);
         *self.counters.refusals.entry(refusal.reason).or_default() += 1;
         self.send_refusal(conn, refusal);
         self.close(conn, CloseCause::Refused(refusal.reason));
@@ -214,6 +295,7 @@ impl Shard {
         c.will = connect.will.as_ref().map(|w| Box::new(Will::new(w)));
         let connection = &mut self.connections[conn.index as usize];
         connection.phase = Phase::Connected;
+        connection.certificate = None; // the client has it
         self.connected += 1;
         connection.client = client;
         connection.expiry_asked = connect.properties.session_expiry_secs.is_some_and(|secs| secs != 0);

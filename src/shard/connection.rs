@@ -1,10 +1,16 @@
 //! A connection as the shard sees it: what has arrived and is not decoded, what waits to be sent.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use crate::mqtt::Version;
+use crate::policy::Presented;
+use crate::policy::credentials::Proof;
 use crate::session::ConnId;
 use crate::time::Time;
 
 use super::alias::{Given, Introduced, Naming};
+use super::verifying::Login;
 
 /// Buffers larger than this are not kept for reuse.
 const POOLED_BYTES: usize = 64 << 10;
@@ -41,6 +47,17 @@ pub(super) enum WaitsFor {
 pub(super) struct Connection {
     pub(super) generation: u32,
     pub(super) phase: Phase,
+    /// The peer's address, and the number of the listener that it came to.
+    pub(super) peer: SocketAddr,
+    pub(super) listener: u16,
+    /// It is encrypted.
+    pub(super) tls: bool,
+    /// What the peer presented, until CONNECT makes it the client's.
+    pub(super) certificate: Option<Arc<Presented>>,
+    /// While it is connecting: its CONNECT has come, and its credentials are being verified.
+    pub(super) login: Option<Box<Login>>,
+    /// By which stored password its user was proved.
+    pub(super) proof: Option<Proof>,
     pub(super) version: Version,
     /// Read no more for now. What still comes is kept in `partial`.
     pub(super) paused: bool,
@@ -82,6 +99,12 @@ impl Default for Connection {
         Connection {
             generation: 0,
             phase: Phase::Free,
+            peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+            listener: 0,
+            tls: false,
+            certificate: None,
+            login: None,
+            proof: None,
             version: Version::V3_1_1,
             paused: false,
             waits_for: WaitsFor::Credit,

@@ -11,6 +11,10 @@ pub struct Counters {
     pub connects_accepted: u64,
     /// CONNECT packets refused, and connections that broke the protocol before theirs.
     pub connects_refused: u64,
+    /// Clients disconnected because an Apply no longer accepts them.
+    pub expelled: u64,
+    /// Subscriptions removed because an Apply no longer allows them.
+    pub subscriptions_withdrawn: u64,
     /// Connections closed because the session was taken over.
     pub taken_over: u64,
     /// Sessions of disconnected clients that ended because their time was over.
@@ -67,6 +71,8 @@ pub struct Drops {
     pub too_large: u64,
     /// The message expired before it could be sent.
     pub expired: u64,
+    /// The client may not read the topic.
+    pub refused: u64,
     /// Of a shared subscription, and no member was left who could take it.
     pub no_member: u64,
 }

@@ -21,6 +21,9 @@ use super::system::replace;
 /// So many bytes count as one more of them: what is appended waits in memory until the flush.
 const APPEND_BYTES: usize = 16 << 10;
 
+/// To judge a subscriber anew, after an install, costs as much as so many appends.
+const SETTLED: usize = 32;
+
 /// So many matching filters count as one more of them: each subscriber's own are looked up among them.
 const MERGED_SLOTS: usize = 64;
 
@@ -75,7 +78,9 @@ impl Shard {
             }
         }
         self.resume_paused();
-        !self.work.queue.is_empty()
+        let sweeping = self.swept.is_some() && self.sweep();
+        let connecting = self.go_on_connecting();
+        sweeping || connecting || !self.work.queue.is_empty()
     }
 
     /// Delivers as much as the budget allows. True when done.
@@ -87,8 +92,13 @@ impl Shard {
             // Taken out while it is walked: nothing on the way to an output buffer adds or removes subscribers.
             let subscribers = std::mem::take(&mut self.slots[slot].subscribers);
             let end = *d.end.get_or_insert(subscribers.len());
+            let mut stale = None;
             while d.position < end && *budget > 0 {
                 let s = subscribers[d.position];
+                if s.client != Subscriber::GONE && !self.clients[s.client].standing.is_current(self.epoch) {
+                    stale = Some(s.client);
+                    break;
+                }
                 d.position += 1;
                 if s.client != Subscriber::GONE {
                     *budget = budget.saturating_sub(cost + d.slots.len() / MERGED_SLOTS);
@@ -96,6 +106,13 @@ impl Shard {
                 }
             }
             self.slots[slot].subscribers = subscribers;
+            if let Some(client) = stale {
+                // Whoever leaves now leaves a tombstone: places stay what they are.
+                self.work.half_done = true;
+                self.refresh(client);
+                *budget = budget.saturating_sub(SETTLED);
+                continue;
+            }
             if d.position < end {
                 self.encodings = encodings;
                 return false;
@@ -132,7 +149,8 @@ impl Shard {
         let mut terms: Option<Terms> = None;
         let mut add = |sub: &Subscription| {
             let own = sub.flags.no_local() && d.run.publisher == client.publisher; // [MQTT-3.8.3-3]
-            if own || (sub.flags.joining() && !self.joins.is_live(sub.join, d.home)) {
+            let refused = sub.flags.judged() && !client.standing.may_read(self.rules.as_ref(), d.run.topic());
+            if own || refused || (sub.flags.joining() && !self.joins.is_live(sub.join, d.home)) {
                 return;
             }
             let terms = terms.get_or_insert(Terms { qos: QoS::AtMostOnce, retain: false, ids: Ids::new() });

@@ -38,6 +38,8 @@ pub enum CloseCause {
     Stalled,
     /// Whoever runs the broker wants it gone.
     Expelled,
+    /// What the client is, or is allowed, changed with an Apply.
+    NotAccepted,
     /// The broker stops.
     Stopping,
 }

@@ -57,6 +57,7 @@ pub(super) fn why_closed(cause: CloseCause) -> Option<&'static str> {
         CloseCause::TakenOver => "Another connection has the same client identifier.",
         CloseCause::Stalled => "The client takes too little of what is sent to it.",
         CloseCause::Expelled => "The server's operator closed the connection.",
+        CloseCause::NotAccepted => "The server no longer accepts the client's certificate or credentials.",
         CloseCause::Stopping => "The server stops.",
         CloseCause::Disconnected | CloseCause::DisconnectedWithWill | CloseCause::Refused(_) => return None,
     })

@@ -107,6 +107,7 @@ impl Shard {
     pub(super) fn pump(&mut self, client: u32) {
         let c = &mut self.clients[client];
         let (Some(conn), Some(flow)) = (c.conn, &mut c.flow) else { return };
+        debug_assert!(c.standing.is_current(self.epoch), "whoever pumps has settled the client's standing");
         let connection = &mut self.connections[conn.index as usize];
         let output_limit = self.snapshot.limits.output_bytes as usize;
         let backlog = flow.outgoing.backlog();
@@ -128,20 +129,32 @@ impl Shard {
                 }
                 sent
             };
-            let too_large = match next {
+            // What waited, or was sent before, was judged when it came: who may read it now?
+            let refused = |offer: &Offer| {
+                c.standing.has_rules() && !c.standing.may_read(self.rules.as_ref(), offer.run.topic())
+            };
+            let skipped = match next {
                 ToSend::PubRel(id) => {
                     let out = self.dirty.writer(conn.index, &mut connection.out, Urgency::Delivery);
                     encode_short(PacketType::PubRel, id, ReasonCode::Success, c.version, out);
                     counters.other_packets_sent += 1;
                     None
                 }
+                ToSend::Publish { offer, id, .. } if refused(offer) => {
+                    counters.drops.refused += 1;
+                    Some(id)
+                }
                 ToSend::Publish { offer, id, dup } => (!put(offer, Some(id), dup)).then_some(id),
+                ToSend::Once(offer) if refused(&offer) => {
+                    counters.drops.refused += 1;
+                    None
+                }
                 ToSend::Once(offer) => {
                     put(&offer, None, false);
                     None
                 }
             };
-            if let Some(id) = too_large {
+            if let Some(id) = skipped {
                 flow.outgoing.skip(id);
             }
         }

@@ -20,6 +20,8 @@ enum Halt {
     Closed,
     /// It waits.
     Paused(WaitsFor),
+    /// Its CONNECT waits for a password to be verified.
+    Verifying,
 }
 
 impl From<Violation> for Halt {
@@ -81,6 +83,11 @@ impl Shard {
         }
     }
 
+    /// Reads what was kept of a connection that is paused no longer.
+    pub(super) fn read_on(&mut self, conn: ConnId) {
+        self.read_partial(conn, Patience::Waits);
+    }
+
     /// Reads what was kept of a connection that has ended.
     pub(super) fn finish_reading(&mut self, conn: ConnId) {
         self.read_partial(conn, Patience::Ends);
@@ -116,6 +123,7 @@ impl Shard {
         match halt {
             Some(Halt::Violation(violation)) => self.violate(conn, violation),
             Some(Halt::Paused(waits_for)) => self.pause(conn, waits_for),
+            Some(Halt::Verifying) => self.wait_for_password(conn),
             Some(Halt::Closed) | None => {}
         }
         used
@@ -160,6 +168,9 @@ impl Shard {
             return Err(Halt::Paused(WaitsFor::Output));
         }
         let packet = &bytes[..frame.len];
+        if phase == Phase::Connected && !self.refresh(client) {
+            return Err(Halt::Closed);
+        }
         if phase == Phase::Connecting {
             self.first_packet(conn, frame, packet)?;
         } else if frame.first >> 4 == PUBLISH {
@@ -193,7 +204,12 @@ impl Shard {
     fn first_packet(&mut self, conn: ConnId, frame: Frame, packet: &[u8]) -> Result<(), Halt> {
         self.learn_version(conn, packet);
         match decode(Version::V5, Sender::Client, frame, packet)? {
-            Packet::Connect(connect) => self.handle_connect(conn, &connect),
+            Packet::Connect(connect) => {
+                self.handle_connect(conn, &connect);
+                if self.is_verifying(conn) {
+                    return Err(Halt::Verifying);
+                }
+            }
             _ => return Err(Violation::FirstPacketNotConnect.into()),
         }
         Ok(())

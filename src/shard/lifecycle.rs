@@ -41,9 +41,11 @@ impl Shard {
         if !c.is_some_and(|c| c.generation == conn.generation && c.phase != Phase::Free) {
             return;
         }
-        // What came before the end and was only waiting for credit counts as received.
-        if self.connections[conn.index as usize].paused {
-            self.connections[conn.index as usize].paused = false;
+        // What came before the end and was only waiting for credit counts as received. A CONNECT that waits for its
+        // password does not: nobody is there any more to be accepted.
+        let c = &mut self.connections[conn.index as usize];
+        if c.paused && c.phase == Phase::Connected {
+            c.paused = false;
             self.finish_reading(conn);
         }
         let c = &self.connections[conn.index as usize];
@@ -117,8 +119,10 @@ impl Shard {
                 self.disconnect(conn, violation.reason_code(), CloseCause::Violation(violation));
             }
             Phase::Connecting => {
+                self.reject_connect(conn, None, violation.describe().to_owned());
                 // A malformed 3.1.1 CONNECT is closed without a word; an unknown level is told so.
-                if c.version == Version::V5 || violation == Violation::UnsupportedVersion {
+                let v5 = self.connections[conn.index as usize].version == Version::V5;
+                if v5 || violation == Violation::UnsupportedVersion {
                     self.send_refusal(conn, Refusal::new(violation.reason_code(), violation.describe()));
                 } else {
                     self.counters.connects_refused += 1;
@@ -137,7 +141,10 @@ impl Shard {
         c.paused = false;
         if phase == Phase::Connected {
             let fate = match cause {
-                CloseCause::Disconnected | CloseCause::Expelled | CloseCause::Stopping => WillFate::Delete,
+                CloseCause::Disconnected
+                | CloseCause::Expelled
+                | CloseCause::NotAccepted
+                | CloseCause::Stopping => WillFate::Delete,
                 CloseCause::Violation(_)
                 | CloseCause::TakenOver
                 | CloseCause::Refused(_)
@@ -182,9 +189,17 @@ impl Shard {
     fn fire_will(&mut self, client: u32) {
         let c = &mut self.clients[client];
         c.will_at = Time::NEVER;
+        if c.will.is_none() {
+            return;
+        }
+        self.refresh(client); // its access may have been taken from it
+        let c = &mut self.clients[client];
         let publisher = c.publisher;
-        if let Some(will) = c.will.take() {
+        let Some(will) = c.will.take() else { return };
+        if self.may_publish(client, will.topic()) {
             self.publish_will(&will, publisher);
+        } else {
+            self.counters.publishes_refused += 1;
         }
     }
 
@@ -249,7 +264,10 @@ impl Shard {
         }
         match c.phase {
             Phase::Connecting if c.since <= self.now => {
-                return self.violate(conn, Violation::ConnectTimeout);
+                if !self.give_up_verifying(conn) {
+                    self.violate(conn, Violation::ConnectTimeout);
+                }
+                return;
             }
             // While we do not read it, the client cannot be late.
             Phase::Connected if c.paused => c.since = self.now,

@@ -3,10 +3,10 @@
 //!
 //! The driver's turn, in this order:
 //! 1. `handle_time(now)` once, then every input: `handle_open`, `handle_bytes`, `handle_end`, `handle_writable`,
-//!    `handle_batch`, `install`, `stop`.
+//!    `handle_batch`, `handle_password`, `install`, `stop`.
 //! 2. `work()`: the sliced work, one budget's worth. `true` = more is waiting, do not sleep.
 //! 3. `take_outbox(peer)` for every other shard: one batch a peer and turn. Messages of a batch that did not fit
-//!    the channel are kept by the driver, in front of the next.
+//!    the channel are kept by the driver, in front of the next. `take_password_checks()`: to whoever verifies them.
 //! 4. `poll_effect()` until `None`: `Pause`, `Resume` at once; `Close` after step 5's flush of that connection.
 //! 5. Flush: `next_dirty()` up to [`FLUSHES_PER_TURN`] times; for each `output(conn)` to the socket, then
 //!    `handle_sent(conn, bytes)`. Less than all: `handle_sent`, then `handle_writable` once the socket has room
@@ -34,13 +34,16 @@ mod mesh;
 pub mod message;
 mod pace;
 mod publish;
+mod rejected;
 mod replay;
 mod shared;
 mod slots;
+mod standing;
 mod subscribe;
 mod system;
 #[cfg(test)]
 mod tests;
+mod verifying;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -53,7 +56,9 @@ pub use counters::{Counters, Drops, Paused};
 pub use effect::{CloseCause, Effect, End};
 pub use message::Message;
 pub use pace::Pace;
+pub use verifying::{CHECKS_UNDER_WAY, CheckId, PasswordCheck, PasswordOutcome};
 
+use crate::policy::rules::Rules;
 use crate::policy::{Presented, Snapshot};
 use crate::routing::{Groups, Homes, Retained, ShardId, Share, Table, Target};
 use crate::session::{ConnId, Run};
@@ -67,9 +72,11 @@ use expiring::Expiring;
 use lifecycle::Visit;
 use mesh::{Mesh, WorkQueue};
 use publish::Pending;
+use rejected::Rejections;
 use replay::Replays;
 use slots::Slots;
 use subscribe::Joins;
+use verifying::Verifying;
 use wheel::Wheel;
 
 /// Most connections flushed a turn, so that one fan-out does not hold up a ping. Input is read between slices, so that
@@ -154,6 +161,8 @@ pub struct Census {
     pub credit_messages: u64,
     /// Their bytes.
     pub credit_bytes: u64,
+    /// Passwords being verified.
+    pub password_checks: usize,
     /// Connections not read for now.
     pub paused: Paused,
     /// Bytes waiting to be sent.
@@ -172,6 +181,13 @@ pub struct Shard {
     /// See [`ShardConfig::unix_zero_secs`].
     unix_zero_secs: u64,
     snapshot: Arc<Snapshot>,
+    /// The snapshot's rules: its own copy, because regular expressions contend for their caches.
+    rules: Option<Rules>,
+    /// Installs so far: see [`standing::Standing`].
+    epoch: u32,
+    /// How far the sweep after an install has come; `None`: it is over.
+    swept: Option<u32>,
+    rejections: Rejections,
     connections: Vec<Connection>,
     open_connections: usize,
     connected: usize,
@@ -203,6 +219,7 @@ pub struct Shard {
     /// Credit has come back, or one of them has had its output taken or its subscriptions made.
     look_at_paused: bool,
     dirty: Dirty,
+    verifying: Verifying,
     effects: VecDeque<Effect>,
     wheel: Wheel<Visit>,
     due: Vec<(Time, Visit)>,
@@ -231,7 +248,11 @@ impl Shard {
             now,
             random: seed[0] ^ seed[3].rotate_left(32),
             unix_zero_secs,
+            rules: snapshot.rules.as_deref().cloned(),
             snapshot,
+            epoch: 1,
+            swept: None,
+            rejections: Rejections::default(),
             connections: Vec::new(),
             open_connections: 0,
             connected: 0,
@@ -258,6 +279,7 @@ impl Shard {
             paused: VecDeque::new(),
             look_at_paused: false,
             dirty: Dirty::default(),
+            verifying: Verifying::new(seed),
             effects: VecDeque::new(),
             wheel: Wheel::new(now),
             due: Vec::new(),
@@ -281,6 +303,8 @@ impl Shard {
         c.generation = conn.generation;
         c.phase = Phase::Connecting;
         c.since = opened.deadline;
+        (c.peer, c.listener, c.tls) = (opened.peer, opened.listener, opened.tls);
+        c.certificate = opened.certificate;
         self.open_connections += 1;
         self.book_connection(conn.index);
     }
@@ -302,9 +326,14 @@ impl Shard {
         self.unix_zero_secs + self.now.0 / 1_000_000
     }
 
-    /// From now on everything is judged by `snapshot`.
+    /// From now on everything is judged by `snapshot`; who is connected is judged anew before anything else happens
+    /// for it, and by `work` in slices.
     pub fn install(&mut self, snapshot: Arc<Snapshot>) {
+        self.rules = snapshot.rules.as_deref().cloned();
+        self.verifying.install(&snapshot.credentials);
         self.snapshot = snapshot;
+        self.epoch += 1;
+        self.swept = Some(0);
     }
 
     /// The next thing the driver must do.
@@ -371,6 +400,9 @@ impl Shard {
         if all {
             if c.phase == Phase::Connected {
                 let client = c.client;
+                if !self.refresh(client) {
+                    return;
+                }
                 let waits = self.clients[client].flow.as_ref();
                 if waits.is_some_and(|f| f.outgoing.has_more() || !f.replays.is_empty()) {
                     self.pump(client);
@@ -406,6 +438,7 @@ impl Shard {
             work: self.work.queue.len(),
             credit_messages: self.mesh.credit.messages,
             credit_bytes: self.mesh.credit.bytes,
+            password_checks: self.verifying.len(),
             paused: self.count_paused(),
             output_bytes: self.connections.iter().map(|c| c.out.len()).sum(),
             visits: self.wheel.len(),

@@ -5,12 +5,14 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::mqtt::publish::Publish;
-use crate::mqtt::{QoS, ReasonCode, Violation};
+use crate::mqtt::{PacketId, QoS, ReasonCode, Version, Violation};
+use crate::policy::RefusedPublish;
 use crate::routing::{ShardId, Share, Target};
 use crate::session::{AckKind, ConnId, Outcome, Run, RunBuilder, Will};
 use crate::time::Time;
 
 use super::Shard;
+use super::effect::CloseCause;
 use super::mesh::Work;
 use super::message::{Body, Slots, Ticket};
 
@@ -71,7 +73,7 @@ impl Shard {
             let c = &mut self.clients[client];
             let conn = c.conn.expect("who publishes is connected");
             let receive_maximum = usize::from(self.connections[conn.index as usize].receive_maximum);
-            let v5 = c.version == crate::mqtt::Version::V5;
+            let v5 = c.version == Version::V5;
             let inbound = &mut c.flow_mut().inbound;
             let repeated = kind == AckKind::PubRec && inbound.is_unreleased(id);
             let counted = kind == AckKind::PubRec && inbound.is_counted(id);
@@ -85,22 +87,16 @@ impl Shard {
                 self.send_acks(client);
                 return Ok(());
             }
-            if let Some(reason) = self.refuse_publish(publish.topic) {
-                self.ship(client, pending);
-                self.counters.messages_received += 1;
-                self.counters.payload_bytes_received += publish.payload.len() as u64;
-                self.counters.publishes_refused += 1;
-                self.answer_ticket(client, id, kind, Outcome::Refused(reason));
+            if !self.takes_publish(client, publish, pending) {
+                self.refuse_publish(client, publish, Some((id, kind)), pending);
                 return Ok(());
             }
             if !pending.run.is_empty() && !pending.run.takes(publish) {
                 self.ship(client, pending);
             }
             ticket = self.clients[client].flow_mut().inbound.open(id, kind);
-        } else if self.refuse_publish(publish.topic).is_some() {
-            self.counters.messages_received += 1;
-            self.counters.payload_bytes_received += publish.payload.len() as u64;
-            self.counters.publishes_refused += 1;
+        } else if !self.takes_publish(client, publish, pending) {
+            self.refuse_publish(client, publish, None, pending);
             return Ok(());
         } else if !pending.run.is_empty() && !pending.run.takes(publish) {
             self.ship(client, pending);
@@ -116,13 +112,37 @@ impl Shard {
         Ok(())
     }
 
-    /// Why this client may not publish to this topic, if so: the broker's own topics are not for clients.
-    fn refuse_publish(&self, topic: &str) -> Option<ReasonCode> {
-        (topic.starts_with("$SYS/") || topic == "$SYS").then_some(ReasonCode::NotAuthorized)
+    /// Whether this client may publish to this topic. What joins the pending run was judged with its first one.
+    #[inline]
+    fn takes_publish(&self, client: u32, publish: &Publish<'_>, pending: &Pending) -> bool {
+        (!pending.run.is_empty() && pending.run.takes(publish)) || self.may_publish(client, publish.topic)
+    }
+
+    /// A publish that its client may not make: 5.0 is told, 3.1.1 is acknowledged or closed, as is configured.
+    #[cold]
+    fn refuse_publish(
+        &mut self,
+        client: u32,
+        publish: &Publish<'_>,
+        acknowledged: Option<(PacketId, AckKind)>,
+        pending: &mut Pending,
+    ) {
+        self.ship(client, pending);
+        self.counters.messages_received += 1;
+        self.counters.payload_bytes_received += publish.payload.len() as u64;
+        self.counters.publishes_refused += 1;
+        let c = &self.clients[client];
+        let reason = ReasonCode::NotAuthorized;
+        if c.version != Version::V5 && self.snapshot.refused_publish_v3 == RefusedPublish::Close {
+            let conn = c.conn.expect("who publishes is connected");
+            self.disconnect(conn, reason, CloseCause::Refused(reason));
+        } else if let Some((id, kind)) = acknowledged {
+            self.answer_ticket(client, id, kind, Outcome::Refused(reason));
+        }
     }
 
     /// Acknowledges a publish that goes nowhere, in its turn.
-    fn answer_ticket(&mut self, client: u32, id: crate::mqtt::PacketId, kind: AckKind, outcome: Outcome) {
+    fn answer_ticket(&mut self, client: u32, id: PacketId, kind: AckKind, outcome: Outcome) {
         let inbound = &mut self.clients[client].flow_mut().inbound;
         let ticket = inbound.open(id, kind);
         inbound.settle(ticket, 1, outcome);

@@ -159,6 +159,9 @@ impl Shard {
     pub(super) fn handle_replay(&mut self, replay: u32, runs: &[Arc<Run>], progress: ReplayProgress) {
         let Some(entry) = self.replays.entries.get_mut(&replay) else { return }; // closed meanwhile
         let (key, slot) = (entry.client, entry.slot);
+        // Judging it anew may end the subscription, and with it the replay.
+        self.refresh(key.index);
+        let Some(entry) = self.replays.entries.get_mut(&replay) else { return };
         if progress == ReplayProgress::More {
             entry.pulling = false;
         }
@@ -182,7 +185,8 @@ impl Shard {
         let c = &self.clients[client];
         let Some(sub) = c.subscription(slot) else { return };
         let own = sub.flags.no_local() && run.publisher == c.publisher;
-        if own || run.items()[0].expires <= self.now {
+        let refused = sub.flags.judged() && !self.may_read(client, run.topic());
+        if own || refused || run.items()[0].expires <= self.now {
             return;
         }
         let qos: QoS = sub.flags.qos().min(run.qos);

@@ -30,6 +30,7 @@ const COMPARED: u32 = 8;
 impl Shard {
     /// Publications from a topic's home, each for one member here.
     pub(super) fn deliver_share(&mut self, run: Arc<Run>, slot: Slot, items: Range<u32>, accept: Accept) {
+        self.refresh_members(slot);
         let left: Vec<u32> = items.filter(|&item| !self.give_to_member(&run, item, slot, accept)).collect();
         if left.is_empty() {
             self.retire(&run);
@@ -42,6 +43,7 @@ impl Shard {
 
     /// Publications that another shard could not deliver.
     pub(super) fn deliver_handover(&mut self, mut handover: Box<Handover>, slot: Slot) {
+        self.refresh_members(slot);
         let Handover { run, items, accept, .. } = &mut *handover;
         items.retain(|&item| !self.give_to_member(run, item, slot, *accept));
         if handover.items.is_empty() {
@@ -143,6 +145,9 @@ impl Shard {
 
     fn can_take(&self, run: &Run, item: u32, slot: Slot, s: Subscriber) -> bool {
         let c = &self.clients[s.client];
+        if s.flags.judged() && !self.may_read(s.client, run.topic()) {
+            return false; // another member may read it
+        }
         let Some(conn) = c.conn else {
             return s.flags.qos().min(run.qos) != QoS::AtMostOnce; // QoS 0 is not kept
         };

@@ -20,8 +20,9 @@ impl Flags {
     const HAS_ID: u8 = 16;
     const JOINING: u8 = 32;
     const SHARED: u8 = 64;
+    const JUDGED: u8 = 128;
     /// Anything that needs a look at the subscription before a delivery.
-    const SPECIAL: u8 = Flags::NO_LOCAL | Flags::HAS_ID | Flags::JOINING;
+    const SPECIAL: u8 = Flags::NO_LOCAL | Flags::HAS_ID | Flags::JOINING | Flags::JUDGED;
 
     pub(super) fn new(options: SubscriptionOptions, id: Option<NonZeroU32>, shared: bool) -> Flags {
         let mut bits = options.qos as u8;
@@ -65,6 +66,15 @@ impl Flags {
         self.0 & Flags::SHARED != 0
     }
 
+    /// Whether a rule overlaps it: its messages are judged one by one.
+    pub(super) fn judged(self) -> bool {
+        self.0 & Flags::JUDGED != 0
+    }
+
+    pub(super) fn set_judged(&mut self, judged: bool) {
+        self.0 = if judged { self.0 | Flags::JUDGED } else { self.0 & !Flags::JUDGED };
+    }
+
     /// Not every home routes to it yet.
     pub(super) fn set_joining(&mut self) {
         self.0 |= Flags::JOINING;
@@ -99,6 +109,8 @@ pub(super) struct Entry {
     pub(super) online: u32,
     /// Of a shared subscription: whose turn it is.
     pub(super) next: u32,
+    /// Of a shared subscription: after which install all members were judged.
+    pub(super) epoch: u32,
     /// Homes that may still deliver to it, once nobody is left.
     pub(super) leaving: u16,
 }

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::ids::ShardSet;
 use crate::mqtt::ack::{SubAck, UnsubAck};
 use crate::mqtt::property::UserProperties;
-use crate::mqtt::subscribe::{RetainHandling, Subscribe, SubscriptionOptions};
+use crate::mqtt::subscribe::{RetainHandling, Subscribe};
 use crate::mqtt::topic::{has_wildcard, is_valid_filter, parse_shared};
 use crate::mqtt::unsubscribe::Unsubscribe;
 use crate::mqtt::{Packet, PacketId, ReasonCode, Version, Violation};
@@ -25,6 +25,7 @@ use super::client::Subscription;
 use super::mesh::Work;
 use super::message::Body;
 use super::slots::{Flags, Subscriber};
+use super::standing::Reading;
 
 type Map<V> = std::collections::HashMap<u32, V, RandomState>;
 
@@ -93,18 +94,22 @@ impl Shard {
         let mut pending =
             PendingSubAck { conn, packet_id: packet.packet_id, codes: SmallVec::new(), joins: 0 };
         for (filter, options) in packet.filters.iter() {
-            let refusal = if pending.codes.len() >= usize::from(self.snapshot.limits.filters_per_packet) {
-                Some(ReasonCode::QuotaExceeded)
-            } else {
-                self.refuse_subscribe(client, filter)
-            };
-            let code = if let Some(reason) = refusal {
-                self.counters.subscribes_refused += 1;
-                reason as u8
-            } else {
-                self.counters.subscribes_accepted += 1;
-                pending.joins += self.subscribe(client, filter, options, packet.subscription_id, suback);
-                options.qos as u8
+            let full = pending.codes.len() >= usize::from(self.snapshot.limits.filters_per_packet);
+            let judged = if full { Err(ReasonCode::QuotaExceeded) } else { self.take_filter(client, filter) };
+            let code = match judged {
+                Err(reason) => {
+                    self.counters.subscribes_refused += 1;
+                    reason as u8
+                }
+                Ok(reading) => {
+                    self.counters.subscribes_accepted += 1;
+                    let mut flags = Flags::new(options, packet.subscription_id, is_shared(filter));
+                    flags.set_judged(reading == Reading::Judged);
+                    let handling = options.retain_handling;
+                    pending.joins +=
+                        self.subscribe(client, filter, (flags, handling), packet.subscription_id, suback);
+                    options.qos as u8
+                }
             };
             pending.codes.push(code);
         }
@@ -117,15 +122,17 @@ impl Shard {
         Ok(())
     }
 
-    fn refuse_subscribe(&self, client: u32, filter: &str) -> Option<ReasonCode> {
+    /// Whether a client may subscribe with a filter, and how its messages are judged then.
+    fn take_filter(&self, client: u32, filter: &str) -> Result<Reading, ReasonCode> {
         let limits = &self.snapshot.limits;
         if !limits.allow_topic(filter) {
-            return Some(ReasonCode::TopicFilterInvalid);
+            return Err(ReasonCode::TopicFilterInvalid);
         }
+        let reading = self.judge_filter(client, filter).ok_or(ReasonCode::NotAuthorized)?;
         let subscriptions = &self.clients[client].subscriptions;
         let full = subscriptions.len() >= limits.subscriptions_per_client as usize;
         let known = || self.slots.find(filter).is_some_and(|s| self.clients[client].find(s).is_ok());
-        (full && !known()).then_some(ReasonCode::QuotaExceeded)
+        if full && !known() { Err(ReasonCode::QuotaExceeded) } else { Ok(reading) }
     }
 
     /// Makes or replaces a subscription. Returns how many joins the SUBACK must wait for: 0 or 1.
@@ -133,15 +140,14 @@ impl Shard {
         &mut self,
         client: u32,
         filter: &str,
-        options: SubscriptionOptions,
+        (mut flags, handling): (Flags, RetainHandling),
         id: Option<NonZeroU32>,
         suback: u32,
     ) -> u32 {
         let slot = self.slots.find_or_take(filter);
-        let shared = is_shared(filter);
-        let mut flags = Flags::new(options, id, shared);
+        let shared = flags.shared();
         let known = self.clients[client].find(slot);
-        let replay = match options.retain_handling {
+        let replay = match handling {
             _ if shared => false, // nobody would know which member it is for
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => known.is_err(), // [MQTT-3.3.1-10]
@@ -332,12 +338,7 @@ impl Shard {
             let known = self.slots.find(filter).and_then(|s| self.clients[client].find(s).ok());
             let reason = match known {
                 Some(at) => {
-                    let sub = self.clients[client].subscriptions.remove(at);
-                    self.close_replays(client, sub.slot);
-                    self.leave(&sub);
-                    if sub.flags.shared() {
-                        self.take_back(client, |outgoing| outgoing.take_waiting_of(sub.slot));
-                    }
+                    self.withdraw(client, at);
                     ReasonCode::Success
                 }
                 None => ReasonCode::NoSubscriptionExisted,

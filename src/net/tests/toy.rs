@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::net::listener::bind;
 use crate::net::socket::Event;
-use crate::net::{Connections, Net, NetConfig, PacketsPerFrame, Place, Seats, Transport};
+use crate::net::{Connections, Net, NetConfig, PacketsPerFrame, Place, Seats, Speech, Transport};
 use crate::policy::Limits;
 use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::shard::{CloseCause, Effect, End, Opened};
 use crate::time::Time;
 
-pub(super) fn websocket(path: &str, packets: PacketsPerFrame) -> Transport {
-    Transport::WebSocket { path: path.into(), packets }
+pub(super) fn websocket(path: &str, packets: PacketsPerFrame) -> Speech {
+    Speech::plain(Transport::WebSocket { path: path.into(), packets })
 }
 
 /// A CONNECT of 3.1.1.
@@ -119,7 +119,9 @@ impl Connections for Toy {
 
     fn handle_writable(&mut self, conn: ConnId) {
         self.writables += 1;
-        self.dirty.push_back(conn);
+        if !self.dirty.contains(&conn) {
+            self.dirty.push_back(conn);
+        }
     }
 
     fn handle_sent(&mut self, conn: ConnId, bytes: usize) {
@@ -161,7 +163,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(limits: Limits) -> Bench {
-        Bench::one_of(1, 0, &limits, Transport::Tcp)
+        Bench::one_of(1, 0, &limits, Speech::plain(Transport::Tcp))
     }
 
     /// Its clients speak WebSocket, at `/mqtt`.
@@ -174,7 +176,7 @@ impl Bench {
         Bench::one_of(1, 0, &Limits::default(), websocket("/mqtt", PacketsPerFrame::One))
     }
 
-    fn one_of(shards: u16, me: u16, limits: &Limits, transport: Transport) -> Bench {
+    pub(super) fn one_of(shards: u16, me: u16, limits: &Limits, speech: Speech) -> Bench {
         let (seats, doorbell) = (Arc::new(Seats::new(1_000)), Arc::new(Event::new().expect("an event")));
         let place = Place { home_key: [9; 16], shards, me: ShardId(me) };
         let config = NetConfig {
@@ -182,10 +184,11 @@ impl Bench {
             limits: limits.clone(),
             seats: Arc::clone(&seats),
             doorbell: Arc::clone(&doorbell),
+            unix_zero_secs: 1_000_000,
         };
         let mut net = Net::new(config).expect("a ring");
         let bound = bind(0, SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("bound");
-        net.listen(0, transport, bound.sockets.into_iter().next().expect("one"));
+        net.listen(0, speech, bound.sockets.into_iter().next().expect("one"));
         let now = Time::from_secs(100);
         Bench { net, toy: Toy::default(), address: bound.address, seats, doorbell, now }
     }
@@ -225,9 +228,9 @@ impl Bench {
 }
 
 /// Two shards of one node.
-pub(super) fn pair(limits: &Limits, transport: Transport) -> (Bench, Bench) {
+pub(super) fn pair(limits: &Limits, speech: &Speech) -> (Bench, Bench) {
     let (first, mut second) =
-        (Bench::one_of(2, 0, limits, transport.clone()), Bench::one_of(2, 1, limits, transport));
+        (Bench::one_of(2, 0, limits, speech.clone()), Bench::one_of(2, 1, limits, speech.clone()));
     let seats = Arc::clone(&first.seats);
     second.net.seats = seats.clone();
     second.seats = seats;

@@ -12,7 +12,7 @@ use tungstenite::{Bytes, Message};
 
 use super::pattern;
 use super::toy::{Bench, connect, pair, websocket};
-use crate::net::{PacketsPerFrame, Transport};
+use crate::net::{PacketsPerFrame, Speech, Transport};
 use crate::policy::Limits;
 use crate::routing::ShardId;
 use crate::session::ConnId;
@@ -316,8 +316,8 @@ fn a_handshake_that_is_never_complete_is_counted_and_one_that_never_began_is_not
 
 #[test]
 fn a_connection_moves_with_everything_that_is_half_done() {
-    let transport = websocket("/mqtt", PacketsPerFrame::Many);
-    let (mut first, mut second) = pair(&Limits::default(), transport);
+    let speech = websocket("/mqtt", PacketsPerFrame::Many);
+    let (mut first, mut second) = pair(&Limits::default(), &speech);
     let mut moved = 0;
     for n in 0..12 {
         let mut client = dial(&first);
@@ -376,7 +376,7 @@ fn a_connection_moves_with_everything_that_is_half_done() {
 
 #[test]
 fn a_close_behind_the_connect_is_answered_at_home() {
-    let (mut first, mut second) = pair(&Limits::default(), websocket("/mqtt", PacketsPerFrame::Many));
+    let (mut first, mut second) = pair(&Limits::default(), &websocket("/mqtt", PacketsPerFrame::Many));
     let mut moved = 0;
     for n in 0..12 {
         let mut client = dial(&first);
@@ -433,7 +433,7 @@ fn a_changed_path_holds_for_the_next_handshake_and_not_for_who_is_there() {
     // Accepted before the change, judged after it.
     let mut waiting = dial(&bench);
     bench.until(|b| b.net.counters().accepted == 2);
-    bench.net.change_transport(0, &websocket("/new", PacketsPerFrame::Many));
+    bench.net.change_speech(0, &websocket("/new", PacketsPerFrame::Many));
     waiting.write_all(REQUEST).expect("sent");
     bench.until(|b| b.net.counters().handshakes.path == 1);
     old.write_all(&binary(b"still here")).expect("sent");
@@ -443,7 +443,7 @@ fn a_changed_path_holds_for_the_next_handshake_and_not_for_who_is_there() {
     bench.until(|b| b.toy.openings() == 2);
     shaken(&mut next);
     // What a frame holds changes in the same way.
-    bench.net.change_transport(0, &websocket("/mqtt", PacketsPerFrame::One));
+    bench.net.change_speech(0, &websocket("/mqtt", PacketsPerFrame::One));
     let (one, latest) = client(&mut bench, "one packet");
     let packets = [packet(b"first"), packet(b"second")];
     for conn in [conn, latest] {
@@ -456,7 +456,7 @@ fn a_changed_path_holds_for_the_next_handshake_and_not_for_who_is_there() {
         assert_eq!(one.read().expect("a frame"), Message::Binary(packet.into()));
     }
     // And a listener may become one for bare MQTT.
-    bench.net.change_transport(0, &Transport::Tcp);
+    bench.net.change_speech(0, &Speech::plain(Transport::Tcp));
     let (_bare, bare) = bench.client("bare");
     assert_eq!(bench.toy.input(bare), connect("bare"));
 }

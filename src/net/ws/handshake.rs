@@ -3,6 +3,8 @@
 //! What is wanted: GET, HTTP/1.1, the listener's path, version 13, a key, and one of MQTT's sub-protocols. Extensions
 //! are never taken up, so nothing is compressed.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -30,6 +32,18 @@ pub enum Refused {
     Version,
     /// None of MQTT's sub-protocols was offered.
     SubProtocol,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Refused::Malformed => "it is none, or a broken one",
+            Refused::TooLarge => "its headers are too long",
+            Refused::Path => "it asks for another path than the listener's",
+            Refused::Version => "it asks for another version of WebSocket",
+            Refused::SubProtocol => "it offers no sub-protocol of MQTT",
+        })
+    }
 }
 
 /// What has come of the request.

@@ -54,8 +54,6 @@ pub struct Link {
     pub(super) framing: Framing,
     /// What a Close frame of ours will say.
     pub(super) code: Code,
-    /// It stands in the queue of those that have something of their own to send.
-    pub(super) queued: bool,
 }
 
 impl Link {
@@ -66,7 +64,6 @@ impl Link {
             decoder: Decoder::new(message_bytes),
             framing: Framing::default(),
             code: Code::Normal,
-            queued: false,
         }
     }
 }

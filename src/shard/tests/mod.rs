@@ -10,6 +10,7 @@ mod limits_kept;
 mod resources;
 mod shared;
 mod system;
+mod verifying;
 mod violations;
 
 use std::collections::HashMap;

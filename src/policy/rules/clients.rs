@@ -1,0 +1,192 @@
+//! Which rules a client's name fits: resolved once per connection and generation. Knows topics only as numbers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use regex::{RegexSet, RegexSetBuilder};
+use smallvec::SmallVec;
+
+use super::rule::{ClientMatch, Rule, RuleIndex};
+use super::topic::is_name_usable;
+
+/// Most bytes of all patterns together, compiled.
+pub(super) const PATTERNS_BYTES: usize = 64 << 20;
+
+/// A client with at most so many rules of its own keeps them as a list.
+const FEW: usize = 16;
+
+/// Where each rule's topic stands: rules with the same topic have the same number.
+pub(super) type Places = [u32];
+
+/// A set of rules, one bit each.
+pub(super) type Bits = [u64];
+
+pub(super) fn is_set(bits: &Bits, rule: u32) -> bool {
+    bits.get(rule as usize / 64).is_some_and(|word| word >> (rule % 64) & 1 == 1)
+}
+
+fn bits_of(rules: impl Iterator<Item = u32>, all: usize) -> Arc<Bits> {
+    let mut bits = vec![0; all.div_ceil(64)];
+    rules.for_each(|rule| bits[rule as usize / 64] |= 1 << (rule % 64));
+    bits.into()
+}
+
+/// Rules about particular clients, in ascending order. Those about all clients are nobody's own.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    /// As a list, if they are few.
+    few: Arc<[u32]>,
+    /// As bits otherwise, made once for all clients that have no others.
+    bits: Option<Arc<Bits>>,
+}
+
+/// The rules that fit a client, with its name: what judging needs of a connection. Of one [`super::Rules`], and of its
+/// clones.
+#[derive(Clone, Debug)]
+pub struct ClientRules(Arc<Client>);
+
+#[derive(Debug)]
+struct Client {
+    name: Box<str>,
+    is_usable: bool,
+    own: Fitting,
+}
+
+/// The rules that fit a client beside those that are about all clients.
+#[derive(Debug)]
+pub(super) enum Fitting {
+    /// Ascending, with their places.
+    Few(SmallVec<[(u32, u32); 4]>),
+    Many(Arc<Bits>),
+}
+
+impl ClientRules {
+    /// The client's name; empty if there is none.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The name, if it may stand in a topic.
+    #[inline]
+    pub(super) fn usable_name(&self) -> Option<&str> {
+        self.0.is_usable.then_some(&*self.0.name)
+    }
+
+    #[inline]
+    pub(super) fn own(&self) -> &Fitting {
+        &self.0.own
+    }
+}
+
+impl Fitting {
+    /// Whether it holds a rule that is about particular clients.
+    pub(super) fn holds(&self, rule: u32) -> bool {
+        match self {
+            Fitting::Few(list) => list.iter().any(|(own, _)| *own == rule),
+            Fitting::Many(bits) => is_set(bits, rule),
+        }
+    }
+}
+
+/// Finds the rules about particular clients.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    named: Arc<HashMap<String, Vec<u32>, RandomState>>,
+    /// All distinct patterns, anchored. A clone does not contend with its original.
+    patterns: RegexSet,
+    /// Of each pattern its rules.
+    of_pattern: Arc<[Own]>,
+    rules: usize,
+}
+
+impl Clients {
+    /// Of rules that were checked.
+    ///
+    /// # Errors
+    /// The patterns together are too large: the last rule with one.
+    pub(super) fn new(rules: &[Rule]) -> Result<Clients, RuleIndex> {
+        // No client chooses what stands in these tables: the order of a fixed seed serves.
+        let mut named: HashMap<String, Vec<u32>, _> =
+            HashMap::with_hasher(RandomState::with_seeds(1, 2, 3, 4));
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let (mut texts, mut own): (Vec<&str>, Vec<Vec<u32>>) = (Vec::new(), Vec::new());
+        let mut last = RuleIndex(0);
+        for (index, rule) in (0..).zip(rules) {
+            match &rule.client {
+                ClientMatch::All => {}
+                ClientMatch::Specific(name) => named.entry(name.clone()).or_default().push(index),
+                ClientMatch::Pattern(pattern) => {
+                    last = RuleIndex(index);
+                    let number = *numbers.entry(pattern).or_insert_with(|| {
+                        texts.push(pattern);
+                        own.push(Vec::new());
+                        own.len() - 1
+                    });
+                    own[number].push(index);
+                }
+            }
+        }
+        let few = few(rules.len());
+        let own = own.into_iter().map(|own| Own {
+            bits: (own.len() > few).then(|| bits_of(own.iter().copied(), rules.len())),
+            few: own.into(),
+        });
+        Ok(Clients {
+            named: Arc::new(named),
+            of_pattern: own.collect(),
+            patterns: anchored(&texts).ok_or(last)?,
+            rules: rules.len(),
+        })
+    }
+
+    /// The rules of the client with this name; empty: it has none.
+    pub(super) fn resolve(&self, name: &str, places: &Places) -> ClientRules {
+        let own = if name.is_empty() { Fitting::Few(SmallVec::new()) } else { self.fitting(name, places) };
+        ClientRules(Arc::new(Client { name: name.into(), is_usable: is_name_usable(name), own }))
+    }
+
+    fn fitting(&self, name: &str, places: &Places) -> Fitting {
+        let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
+        let patterns: SmallVec<[usize; 4]> = if self.of_pattern.is_empty() {
+            SmallVec::new()
+        } else {
+            self.patterns.matches(name).iter().collect()
+        };
+        if let ([number], []) = (&*patterns, named)
+            && let Some(bits) = &self.of_pattern[*number].bits
+        {
+            return Fitting::Many(bits.clone());
+        }
+        let of_patterns = || patterns.iter().flat_map(|number| self.of_pattern[*number].few.iter());
+        let all = || named.iter().chain(of_patterns()).copied();
+        if named.len() + of_patterns().count() > few(self.rules) {
+            return Fitting::Many(bits_of(all(), self.rules));
+        }
+        let mut list: SmallVec<[(u32, u32); 4]> = all().map(|rule| (rule, places[rule as usize])).collect();
+        list.sort_unstable();
+        Fitting::Few(list)
+    }
+}
+
+/// How many of `rules` are few: what a list of them costs to look through, bits cost as well.
+fn few(rules: usize) -> usize {
+    FEW.max(rules / 128)
+}
+
+/// All patterns as one set, each to match a whole name. `None`: too large.
+fn anchored(patterns: &[&str]) -> Option<RegexSet> {
+    let set = |texts: &[String]| {
+        RegexSetBuilder::new(texts).size_limit(PATTERNS_BYTES).dfa_size_limit(8 << 20).nest_limit(128).build()
+    };
+    let alone = |text: &String| set(std::slice::from_ref(text)).is_ok();
+    let texts: Vec<String> = patterns
+        .iter()
+        .map(|pattern| {
+            let text = format!("^(?:{pattern})$");
+            // `(?x)dev # comment` ends with its line.
+            if alone(&text) { text } else { format!("^(?:{pattern}\n)$") }
+        })
+        .collect();
+    set(&texts).ok()
+}

@@ -1,0 +1,65 @@
+//! Who was not let in, and who was put out, with the reason: the last few, for whoever runs the broker.
+
+use std::collections::VecDeque;
+
+use crate::mqtt::connect::Connect;
+use crate::policy::Rejection;
+use crate::session::ConnId;
+
+use super::Shard;
+
+/// As many are kept. A flood of them pushes older ones out and costs nothing else.
+const KEPT: usize = 256;
+
+/// The last rejections of a shard, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Rejections {
+    last: VecDeque<Rejection>,
+}
+
+impl Shard {
+    /// The last connections that this shard refused or ended for what their clients are, oldest first.
+    pub fn rejections(&self) -> impl Iterator<Item = &Rejection> {
+        self.rejections.last.iter()
+    }
+
+    /// A CONNECT is refused.
+    pub(super) fn reject_connect(&mut self, conn: ConnId, connect: Option<&Connect<'_>>, cause: String) {
+        let connection = &self.connections[conn.index as usize];
+        let rejection = Rejection {
+            unix_secs: self.unix_secs(),
+            peer: connection.peer,
+            listener: connection.listener,
+            client_id: connect.map(|c| c.client_id.into()),
+            user: connect.and_then(|c| c.user_name).map(Into::into),
+            certificate: connection.certificate.clone(),
+            cause,
+        };
+        self.keep_rejection(rejection);
+    }
+
+    /// A client that was accepted is put out.
+    pub(super) fn reject_client(&mut self, conn: ConnId, client: u32, cause: String) {
+        let connection = &self.connections[conn.index as usize];
+        let c = &self.clients[client];
+        let principal = c.standing.principal.as_deref();
+        let rejection = Rejection {
+            unix_secs: self.unix_secs(),
+            peer: connection.peer,
+            listener: connection.listener,
+            client_id: Some(c.client_id.clone()),
+            user: principal.and_then(|p| p.user.clone()),
+            certificate: principal.and_then(|p| p.certificate.clone()),
+            cause,
+        };
+        self.keep_rejection(rejection);
+    }
+
+    fn keep_rejection(&mut self, rejection: Rejection) {
+        let last = &mut self.rejections.last;
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back(rejection);
+    }
+}

@@ -1,0 +1,260 @@
+//! What a client may do, and by which snapshot that was judged: the only place that asks the certificate policy and the
+//! topic rules.
+//!
+//! A client carries its standing. Whoever is about to use one that an older snapshot judged has it judged again first
+//! ([`Shard::refresh`]); the sweep after an install only comes by for those who do nothing. So nothing is judged by the
+//! old snapshot once the new one is installed, and installing takes no time.
+//!
+//! **Invariant**: every path by which a message reaches or leaves a client asks here: `may_publish`, `may_read`,
+//! `judge_filter`.
+
+use std::sync::Arc;
+
+use crate::mqtt::ReasonCode;
+use crate::policy::rules::{Action, ClientRules, FilterVerdict, Rules};
+use crate::policy::{CertificateRefusal, Presented, Principal};
+use crate::session::{ConnId, Outgoing};
+
+use super::Shard;
+use super::connection::Phase;
+use super::effect::CloseCause;
+
+/// Clients that the sweep judges in a turn, and as how many each of them counts whose certificate is verified again:
+/// a chain takes about a hundred microseconds.
+const SWEPT: usize = 256;
+const SWEPT_WITH_CERTIFICATE: usize = 16;
+
+/// What a client may do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    /// Who it is; `None`: nobody knows.
+    pub(super) principal: Option<Arc<Principal>>,
+    /// The rules that concern it; `None`: rules do not apply.
+    rules: Option<ClientRules>,
+    /// Which install it was judged after; 0: none.
+    epoch: u32,
+}
+
+impl Standing {
+    /// Of a client that connects: not judged yet.
+    pub(super) fn of(principal: Option<Arc<Principal>>) -> Standing {
+        Standing { principal, rules: None, epoch: 0 }
+    }
+
+    /// Whether the snapshot of this install has judged it.
+    #[inline]
+    pub(super) fn is_current(&self, epoch: u32) -> bool {
+        self.epoch == epoch
+    }
+
+    /// Whether messages must be judged one by one where they are not known to be readable.
+    pub(super) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Whether the client may read this topic.
+    pub(super) fn may_read(&self, rules: Option<&Rules>, topic: &str) -> bool {
+        match (&self.rules, rules) {
+            (Some(own), Some(rules)) => rules.judge(own, Action::Subscribe, topic).allowed,
+            _ => true,
+        }
+    }
+
+    fn may_publish(&self, rules: Option<&Rules>, topic: &str) -> bool {
+        match (&self.rules, rules) {
+            (Some(own), Some(rules)) => rules.judge(own, Action::Publish, topic).allowed,
+            _ => true,
+        }
+    }
+}
+
+/// The broker's own topics are not for clients to publish to.
+fn is_system(topic: &str) -> bool {
+    topic.starts_with("$SYS/") || topic == "$SYS"
+}
+
+/// A subscription that is allowed: are its messages to be judged one by one?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// All that the filter matches may be read.
+    All,
+    /// An earlier rule overlaps: each message is judged by its own topic.
+    Judged,
+}
+
+impl Shard {
+    /// Whether a client may publish to a topic. Its standing is current.
+    pub(super) fn may_publish(&self, client: u32, topic: &str) -> bool {
+        !is_system(topic) && self.clients[client].standing.may_publish(self.rules.as_ref(), topic)
+    }
+
+    /// Whether a client may read a topic: asked for each message where its subscription does not say so already.
+    pub(super) fn may_read(&self, client: u32, topic: &str) -> bool {
+        self.clients[client].standing.may_read(self.rules.as_ref(), topic)
+    }
+
+    /// Whether a client may subscribe with a filter; `None`: it may not.
+    pub(super) fn judge_filter(&self, client: u32, filter: &str) -> Option<Reading> {
+        let (Some(own), Some(rules)) = (&self.clients[client].standing.rules, &self.rules) else {
+            return Some(Reading::All);
+        };
+        let FilterVerdict { allowed, judged_at_delivery, .. } = rules.judge_filter(own, filter);
+        let reading = if judged_at_delivery { Reading::Judged } else { Reading::All };
+        allowed.then_some(reading)
+    }
+
+    /// Whether a client that is connecting as `principal` may publish its will; its standing is not judged yet.
+    pub(super) fn may_leave_will(&self, principal: &Principal, topic: &str) -> bool {
+        if is_system(topic) {
+            return false;
+        }
+        let own = self.rules.as_ref().map(|rules| rules.client(principal.client_name(self.snapshot.names)));
+        Standing { rules: own, ..Standing::default() }.may_publish(self.rules.as_ref(), topic)
+    }
+
+    /// Whether a connection's certificate, or that it has none, is what its listener asks for.
+    pub(super) fn judge_certificate(
+        &self,
+        listener: u16,
+        tls: bool,
+        certificate: Option<&Presented>,
+    ) -> Result<(), CertificateRefusal> {
+        let asked = self.snapshot.listener(listener);
+        // A plain connection that was there before its listener was encrypted.
+        if asked.tls && !tls {
+            return Err(CertificateRefusal::NotEncrypted);
+        }
+        self.snapshot.certificates.judge(certificate, asked.certificate, self.unix_secs())
+    }
+
+    /// Before a client's standing is used: has it judged by the snapshot that is installed. It may be disconnected and
+    /// even gone afterwards; false, then.
+    #[inline]
+    pub(super) fn refresh(&mut self, client: u32) -> bool {
+        self.clients[client].standing.is_current(self.epoch) || self.judge_again(client)
+    }
+
+    #[cold]
+    fn judge_again(&mut self, client: u32) -> bool {
+        let key = self.clients.key(client);
+        self.clients[client].standing.epoch = self.epoch;
+        if let Some(why) = self.no_longer_accepted(client) {
+            self.clients[client].will = None;
+            if let Some(conn) = self.clients[client].conn {
+                self.counters.expelled += 1;
+                self.reject_client(conn, client, why);
+                self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::NotAccepted);
+                if self.clients.by_key(key).is_none() {
+                    return false;
+                }
+            }
+        }
+        let c = &self.clients[client];
+        let name = c.standing.principal.as_ref().map_or("", |p| p.client_name(self.snapshot.names));
+        let own = self.rules.as_ref().map(|rules| rules.client(name));
+        self.clients[client].standing.rules = own;
+        self.judge_subscriptions(client);
+        self.clients[client].conn.is_some()
+    }
+
+    /// Why a client whose CONNECT was accepted would not be accepted any more.
+    fn no_longer_accepted(&self, client: u32) -> Option<String> {
+        let c = &self.clients[client];
+        let principal = c.standing.principal.as_deref();
+        let certificate = principal.and_then(|p| p.certificate.as_deref());
+        let judged = match c.conn {
+            Some(conn) => {
+                let connection = &self.connections[conn.index as usize];
+                self.judge_certificate(connection.listener, connection.tls, certificate)
+            }
+            // Nobody is connected: only what was presented counts, for the will.
+            None => {
+                let optional = crate::policy::Requirement::Optional;
+                self.snapshot.certificates.judge(certificate, optional, self.unix_secs())
+            }
+        };
+        if let Err(refusal) = judged {
+            return Some(refusal.to_string());
+        }
+        if let Some(conn) = c.conn {
+            let proof = self.connections[conn.index as usize].proof;
+            let proved = principal.and_then(|p| p.user.as_deref()).zip(proof);
+            if !self.snapshot.credentials.still_accept(proved) {
+                return Some("the user is no longer there, or has another password".to_owned());
+            }
+        }
+        let anonymous = Principal::default();
+        self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id).map(|refusal| refusal.why.to_owned())
+    }
+
+    /// Takes from a client the subscriptions that it may no longer have, and marks those whose messages are judged.
+    fn judge_subscriptions(&mut self, client: u32) {
+        let mut at = 0;
+        while let Some(sub) = self.clients[client].subscriptions.get(at) {
+            let (slot, position) = (sub.slot, sub.position as usize);
+            let Some(reading) = self.judge_filter(client, self.slots.filter(slot)) else {
+                self.counters.subscriptions_withdrawn += 1;
+                self.withdraw(client, at);
+                continue;
+            };
+            let sub = &mut self.clients[client].subscriptions[at];
+            sub.flags.set_judged(reading == Reading::Judged);
+            self.slots[slot].subscribers[position].flags = sub.flags;
+            at += 1;
+        }
+    }
+
+    /// Ends a client's subscription: the one at `at` in its list.
+    pub(super) fn withdraw(&mut self, client: u32, at: usize) {
+        let sub = self.clients[client].subscriptions.remove(at);
+        self.close_replays(client, sub.slot);
+        self.leave(&sub);
+        if sub.flags.shared() {
+            self.take_back(client, |outgoing: &mut Outgoing| outgoing.take_waiting_of(sub.slot));
+        }
+    }
+
+    /// After an install: judges the next few clients, connected or not. True: there are more.
+    pub(super) fn sweep(&mut self) -> bool {
+        let mut budget = SWEPT;
+        while let Some(client) = self.swept.filter(|_| budget > 0) {
+            if client as usize >= self.clients.places() {
+                self.swept = None;
+                break;
+            }
+            self.swept = Some(client + 1);
+            let c = &self.clients[client];
+            if c.client_id.is_empty() || c.standing.is_current(self.epoch) {
+                continue;
+            }
+            let certificate = c.standing.principal.as_ref().is_some_and(|p| p.certificate.is_some());
+            budget = budget.saturating_sub(if certificate { SWEPT_WITH_CERTIFICATE } else { 1 });
+            self.refresh(client);
+        }
+        self.swept.is_some()
+    }
+
+    /// Before a member of a shared subscription is chosen: all members' standings.
+    pub(super) fn refresh_members(&mut self, slot: crate::routing::Slot) {
+        if self.slots[slot].epoch == self.epoch {
+            return;
+        }
+        let mut at = 0;
+        while let Some(s) = self.slots[slot].subscribers.get(at).copied() {
+            // Whoever moves here meanwhile is looked at too, and nobody is judged twice.
+            if self.clients[s.client].standing.is_current(self.epoch) {
+                at += 1;
+            } else {
+                self.refresh(s.client);
+            }
+        }
+        self.slots[slot].epoch = self.epoch;
+    }
+
+    /// What a connection has proved so far.
+    pub(super) fn principal(&self, conn: ConnId, user: Option<Box<str>>) -> Principal {
+        let connection = &self.connections[conn.index as usize];
+        debug_assert!(connection.phase == Phase::Connecting, "it is asked before CONNECT is accepted");
+        Principal { certificate: connection.certificate.clone(), user }
+    }
+}
