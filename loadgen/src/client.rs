@@ -15,6 +15,7 @@ use tidemq::mqtt::{
 
 use crate::inflight::{Inflight, Outgoing};
 use crate::plan::{Durability, Identity};
+use crate::tls::Over;
 use crate::websocket::Broken;
 
 /// The largest packet taken from a broker, in bytes.
@@ -47,6 +48,14 @@ pub enum Ended {
     Unexpected(PacketType),
     /// The WebSocket that carries it cannot go on.
     WebSocket(Broken),
+    /// The TLS that carries it has ended; it knows why.
+    Tls,
+}
+
+impl From<Over> for Ended {
+    fn from(_: Over) -> Ended {
+        Ended::Tls
+    }
 }
 
 impl From<Broken> for Ended {

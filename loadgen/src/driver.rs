@@ -66,6 +66,8 @@ pub struct Outcome {
     pub cpu: Nanos,
     /// The busiest second: share of its core.
     pub busiest: f64,
+    /// Use of its core until all its clients were ready or given up.
+    pub connecting: ThreadUse,
 }
 
 /// A running worker.
@@ -103,7 +105,9 @@ async fn run(me: usize, common: Common) -> anyhow::Result<Outcome> {
     let now = turns.common.now();
     turns.fold(now);
     let Turns { worker, meter, .. } = turns;
-    Ok(Outcome { findings: worker.into_findings(), used: meter.used, cpu: meter.cpu, busiest: meter.busiest })
+    let Meter { used, cpu, busiest, connecting, .. } = meter;
+    let connecting = connecting.unwrap_or_default();
+    Ok(Outcome { findings: worker.into_findings(), used, cpu, busiest, connecting })
 }
 
 struct Turns {
@@ -128,6 +132,9 @@ impl Turns {
         self.ring.flush(&mut self.dirty, &mut Adapter(&mut self.worker), now);
         self.act(now);
         self.post();
+        if self.meter.connecting.is_none() && self.worker.has_connected() {
+            self.meter.note_connected(self.common.now());
+        }
         if now >= self.meter.next || called.0 > self.meter.act {
             self.fold(now);
             self.meter.heed(called, self.common.plan.warmup);
@@ -196,20 +203,30 @@ struct Meter {
     used: ThreadUse,
     cpu: Nanos,
     busiest: f64,
+    first: ThreadUse,
+    connecting: Option<ThreadUse>,
 }
 
 impl Meter {
     fn new(now: Nanos) -> Meter {
+        let first = proc::thread_use(now);
         Meter {
             act: Act::Connect,
             measure_from: Nanos::MAX,
             next: now + SECOND,
             finish: None,
-            last: proc::thread_use(now),
+            last: first,
             used: ThreadUse::default(),
             cpu: 0,
             busiest: 0.0,
+            first,
+            connecting: None,
         }
+    }
+
+    /// Nobody is to be connected any more.
+    fn note_connected(&mut self, now: Nanos) {
+        self.connecting = Some(proc::thread_use(now).since(&self.first));
     }
 
     /// Takes note of what is called; the first span that counts begins with the measurement.

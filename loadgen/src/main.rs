@@ -2,7 +2,7 @@
 //!
 //! `options` -> `setup` -> `plan`; a `worker` (a plain value) on each core, driven by `driver` and `ring`; the
 //! `conductor` says when; `report` adds up. Pure, so that the measuring can be tested without a socket or a clock:
-//! schedule, stop, stamp, ledger, group, record, inflight, client, websocket, plan, scenarios, worker.
+//! schedule, stop, stamp, ledger, group, record, inflight, client, websocket, tls, plan, scenarios, worker.
 #![allow(unreachable_pub, reason = "a program: nothing can be reached from outside")]
 #![allow(
     clippy::disallowed_methods,
@@ -12,6 +12,7 @@
 mod buffers;
 mod client;
 mod conduct;
+mod destination;
 mod driver;
 mod group;
 mod hgrm;
@@ -27,12 +28,16 @@ mod report;
 mod ring;
 mod scenarios;
 mod schedule;
+mod security;
 mod setup;
 mod show;
 mod stamp;
 mod stop;
 mod table;
 mod tally;
+mod tls;
+mod tls_options;
+mod tls_words;
 mod websocket;
 mod worker;
 

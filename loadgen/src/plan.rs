@@ -8,6 +8,7 @@ use tidemq::mqtt::connect::{Connect, ConnectProperties};
 use tidemq::mqtt::{Packet, QoS, Version};
 
 use crate::schedule::Nanos;
+use crate::security::Security;
 use crate::stop::Stop;
 use crate::websocket::Endpoint;
 
@@ -66,6 +67,22 @@ pub struct ClientPlan {
     pub worker: u32,
 }
 
+/// What is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
 /// What all clients say in CONNECT.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
@@ -74,7 +91,7 @@ pub struct Login {
     /// User name.
     pub user_name: Option<String>,
     /// Password.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
 }
 
 /// Whether a client's session outlives its connections.
@@ -113,7 +130,7 @@ impl<'a> Identity<'a> {
             client_id: self.client_id,
             will: None,
             user_name: self.login.user_name.as_deref(),
-            password: self.login.password.as_deref().map(str::as_bytes),
+            password: self.login.password.as_ref().map(|password| password.0.as_bytes()),
             properties: ConnectProperties { session_expiry_secs, receive_maximum, ..Default::default() },
         })
     }
@@ -165,6 +182,8 @@ pub struct Plan {
     pub workers: u32,
     /// What carries their bytes.
     pub transport: Transport,
+    /// TLS around that, if any.
+    pub security: Option<Arc<Security>>,
     /// What everybody says in CONNECT.
     pub login: Login,
     /// Clean or durable sessions.

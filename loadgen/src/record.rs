@@ -12,6 +12,8 @@ use crate::schedule::{Nanos, SECOND};
 pub enum Phase {
     /// From the connection's due time to the connected socket.
     Tcp,
+    /// From the connected socket to the end of the TLS handshake.
+    Tls,
     /// From CONNECT handed to the connection to CONNACK.
     ConnAck,
     /// From SUBSCRIBE to SUBACK.
@@ -34,8 +36,9 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of the report.
-    pub const ALL: [Phase; 10] = [
+    pub const ALL: [Phase; 11] = [
         Phase::Tcp,
+        Phase::Tls,
         Phase::ConnAck,
         Phase::SubAck,
         Phase::PubAck,
@@ -51,6 +54,7 @@ impl Phase {
     pub fn title(self) -> &'static str {
         match self {
             Phase::Tcp => "TCP connect",
+            Phase::Tls => "TLS handshake",
             Phase::ConnAck => "CONNACK",
             Phase::SubAck => "SUBACK",
             Phase::PubAck => "PUBACK",
@@ -67,6 +71,7 @@ impl Phase {
     pub fn key(self) -> &'static str {
         match self {
             Phase::Tcp => "tcp",
+            Phase::Tls => "tls",
             Phase::ConnAck => "connack",
             Phase::SubAck => "suback",
             Phase::PubAck => "puback",
@@ -166,7 +171,7 @@ mod tests {
     fn phases_know_their_place() {
         let mut seen = Phase::ALL.map(|p| p as usize);
         seen.sort_unstable();
-        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     }
 
     #[test]

@@ -9,9 +9,11 @@ use crate::group::{Group, Spread};
 use crate::ledger::{Deliveries, Track};
 use crate::plan::{Plan, Rate, Role};
 use crate::record::{Phase, Recorder};
+use crate::proc::ThreadUse;
 use crate::schedule::{Nanos, SECOND};
 use crate::setup::Setup;
 use crate::tally::Count;
+use crate::worker::Handshakes;
 
 /// Losses of which the report says where they are.
 const EXAMPLES: usize = 10;
@@ -68,6 +70,19 @@ pub struct BrokerUse {
     pub resident_bytes: Option<u64>,
     /// Share of one core while connections were only held.
     pub idle_cpu_share: Option<f64>,
+}
+
+/// What TLS was used, and how often.
+#[derive(Clone, Debug, Serialize)]
+pub struct TlsUse {
+    /// What is verified, and who the clients are.
+    pub settings: String,
+    /// Handshakes that came to their end, resumed ones included.
+    pub handshakes: u64,
+    /// Those in which a session was resumed.
+    pub resumed: u64,
+    /// What they agreed on.
+    pub agreed: std::collections::BTreeMap<String, u64>,
 }
 
 /// What one worker's thread used while messages were measured.
@@ -128,6 +143,8 @@ pub struct Report {
     pub stalls: u64,
     /// Why connections failed.
     pub failures: std::collections::BTreeMap<String, u64>,
+    /// TLS, if it was used.
+    pub tls: Option<TlsUse>,
     /// Latencies by phase.
     pub latencies: Vec<Latency>,
     /// What the broker used.
@@ -136,6 +153,8 @@ pub struct Report {
     pub generator: Vec<WorkerUse>,
     /// CPU of the generator per delivery, in nanoseconds.
     pub generator_cpu_ns_per_delivery: Option<f64>,
+    /// CPU of the generator until all were ready, per connection, in microseconds.
+    pub generator_cpu_us_per_connection: f64,
     /// Some of the losses.
     pub examples: Vec<String>,
     /// What is wrong; anything here makes the exit code 1.
@@ -156,6 +175,8 @@ impl Report {
         let mut subscribers: Vec<(u32, Vec<Track>)> = Vec::new();
         let mut group = Group::new(plan.streams.len());
         let (mut last_delivery, mut cpu) = (0, 0);
+        let mut handshakes = Handshakes::default();
+        let mut connecting = Vec::new();
         for (outcome, &core) in outcomes.into_iter().zip(&setup.cores) {
             let wall = outcome.used.wall.max(1) as f64;
             report.generator.push(WorkerUse {
@@ -165,6 +186,7 @@ impl Report {
                 waiting_share: outcome.used.waiting as f64 / wall,
             });
             cpu += outcome.cpu;
+            connecting.push(outcome.connecting);
             let found = outcome.findings;
             report.recorder.merge(&found.seen.recorder);
             deliveries.iter_mut().zip(&found.seen.deliveries).for_each(|(sum, d)| sum.add(d));
@@ -184,6 +206,7 @@ impl Report {
             report.cuts += found.cuts;
             report.lost_sessions += found.lost_sessions;
             report.stalls += found.stalls;
+            handshakes.add(&found.handshakes);
             for (why, n) in found.failures {
                 *report.failures.entry(why).or_default() += n;
             }
@@ -197,6 +220,7 @@ impl Report {
         }
         report.messages = report.count_messages(plan, &published, &deliveries, &subscribers);
         report.add_rates(course, last_delivery, cpu);
+        report.add_connecting(plan, handshakes, &connecting);
         report.latencies = Phase::ALL.iter().filter_map(|&p| latency(&report.recorder, p)).collect();
         report.judge(setup, plan, course);
         report
@@ -225,10 +249,12 @@ impl Report {
             lost_sessions: 0,
             stalls: 0,
             failures: Default::default(),
+            tls: None,
             latencies: Vec::new(),
             broker: broker_use(course),
             generator: Vec::new(),
             generator_cpu_ns_per_delivery: None,
+            generator_cpu_us_per_connection: 0.0,
             examples: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
@@ -294,6 +320,27 @@ impl Report {
         if let (Some(broker), Some(a), Some(b)) = (&mut self.broker, from.broker_cpu, to.broker_cpu) {
             broker.cpu_ns_per_delivery = Some(b.saturating_sub(a) as f64 / work);
         }
+    }
+
+    fn add_connecting(&mut self, plan: &Plan, handshakes: Handshakes, workers: &[ThreadUse]) {
+        let cpu: Nanos = workers.iter().map(|used| used.cpu).sum();
+        self.generator_cpu_us_per_connection = cpu as f64 / 1000.0 / self.ready.max(1) as f64;
+        // With a rate it keeps to that; in a short time its share says nothing.
+        let busy = workers.iter().filter(|used| used.wall > SECOND / 10 && used.busy_share() > BUSY).count();
+        if busy > 0 && plan.connect_rate.is_none() {
+            self.notes.push(
+                "the generator was the limit while it connected: connections a second are its own, and the latencies of \
+                 connecting hold its queue; the broker's CPU a connection stands"
+                    .into(),
+            );
+        }
+        let Some(security) = &plan.security else { return };
+        self.tls = Some(TlsUse {
+            settings: security.described.clone(),
+            handshakes: handshakes.agreed.values().sum(),
+            resumed: handshakes.resumed,
+            agreed: handshakes.agreed,
+        });
     }
 
     /// What is wrong, and what is to be known.

@@ -1,18 +1,19 @@
 //! From the command line to a run: clients, pace, cores, addresses; and what is wrong with them, said before anything
 //! is connected.
 
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, bail, ensure};
 use tidemq::mqtt::{QoS, Version};
 
+use crate::destination::Destination;
 use crate::options::{Addresses, Common, Scenario, Traffic, VersionOption};
-use crate::plan::{Cuts, Durability, Login, Plan, Rate, Transport};
+use crate::plan::{Cuts, Durability, Login, Plan, Rate, Secret, Transport};
 use crate::ring::Route;
 use crate::scenarios::{Naming, Shape, Versions};
 use crate::schedule::{Nanos, SECOND};
-use crate::websocket::Endpoint;
+use crate::security::Security;
+use crate::tls_options::ClientIds;
 
 /// Everything that is known before the run.
 pub struct Setup {
@@ -99,8 +100,11 @@ impl Setup {
         let workers = cores.len() as u32;
         let plan = plan(shape, group, traffic.as_ref(), &common, cuts, entropy, workers)?;
         raise_descriptor_limit(plan.clients.len())?;
-        let Destination { target, transport } = Destination::of(&common, entropy)?;
-        let plan = Plan { transport, ..plan };
+        let Destination { target, transport, security } = Destination::of(&common, entropy)?;
+        let mut plan = Plan { transport, security, ..plan };
+        if let Some(security) = plan.security.clone() {
+            name_clients(&mut plan, &security, common.tls.client_id)?;
+        }
         let route = Route { target, sources: sources(&common, target, plan.clients.len())? };
         let drain = traffic.as_ref().map_or(SECOND, |t| t.drain);
         let strict = traffic.is_some_and(|t| t.strict);
@@ -168,10 +172,11 @@ fn plan(
         shared: matches!(shape, Shape::Shared { .. }),
         workers,
         transport: Transport::Tcp,
+        security: None,
         login: Login {
             keep_alive_secs: common.keep_alive,
             user_name: common.user_name.clone(),
-            password: common.password.clone(),
+            password: password(common)?,
         },
         durability: if chaos { Durability::Durable } else { Durability::Clean },
         payload: traffic.map_or(0, |t| t.payload as usize),
@@ -188,6 +193,32 @@ fn plan(
         },
         cuts,
     })
+}
+
+fn password(common: &Common) -> anyhow::Result<Option<Secret>> {
+    let Some(path) = &common.password_file else { return Ok(common.password.clone()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let line = text.lines().next().with_context(|| format!("{} is empty", path.display()))?;
+    Ok(Some(Secret(line.to_owned())))
+}
+
+/// Calls clients after their certificates, where that is asked for.
+fn name_clients(plan: &mut Plan, security: &Security, how: ClientIds) -> anyhow::Result<()> {
+    let (names, clients) = (security.names(), plan.clients.len());
+    match how {
+        ClientIds::Run => return Ok(()),
+        ClientIds::Name => ensure!(
+            names.len() >= clients,
+            "--client-id name: {clients} clients and {} certificates, and two clients of one name would throw each \
+             other out: make more, or --client-id name-run",
+            names.len()
+        ),
+        ClientIds::NameRun => {}
+    }
+    for (client, name) in plan.clients.iter_mut().zip(names.iter().cycle()) {
+        client.id = if how == ClientIds::Name { name.clone() } else { format!("{name}-{}", client.id) };
+    }
+    Ok(())
 }
 
 fn pace(traffic: &Traffic, chaos: bool) -> anyhow::Result<Rate> {
@@ -218,40 +249,6 @@ fn pick_cores(common: &Common) -> anyhow::Result<Vec<usize>> {
         ensure!(allowed.contains(core), "core {core} cannot be used; allowed here: {allowed:?}");
     }
     Ok(asked.0.clone())
-}
-
-/// Where to, and on what.
-#[derive(Debug)]
-struct Destination {
-    target: SocketAddr,
-    transport: Transport,
-}
-
-impl Destination {
-    fn of(common: &Common, entropy: u64) -> anyhow::Result<Destination> {
-        let port = common.port.unwrap_or(if common.ws { 8083 } else { 1883 });
-        let mut text = common.broker.clone().unwrap_or_else(|| format!("{}:{port}", common.host));
-        if common.ws && !text.contains("://") {
-            text.insert_str(0, "ws://");
-        }
-        let (host, transport) = match text.strip_prefix("ws://") {
-            None => {
-                ensure!(!text.contains("://"), "{text}: --broker is HOST:PORT or ws://HOST:PORT/PATH");
-                (text.as_str(), Transport::Tcp)
-            }
-            Some(rest) => {
-                let (host, path) = rest.split_once('/').unwrap_or((rest, "mqtt"));
-                let path = format!("/{path}");
-                let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-                ensure!(plain, "{text}: write the path in ASCII, %-encoded where it must be");
-                let endpoint = Endpoint { host: host.to_owned(), path, seed: entropy };
-                (host, Transport::WebSocket(Arc::new(endpoint)))
-            }
-        };
-        let mut found = host.to_socket_addrs().with_context(|| format!("cannot find the broker {text}"))?;
-        let target = found.next().with_context(|| format!("{text} has no address"))?;
-        Ok(Destination { target, transport })
-    }
 }
 
 fn sources(common: &Common, target: SocketAddr, connections: usize) -> anyhow::Result<Vec<Ipv4Addr>> {

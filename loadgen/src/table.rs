@@ -81,6 +81,13 @@ impl Report {
         let rate = |n: u64, secs: f64| count((n as f64 / secs.max(1e-9)) as u64);
         let (ready, clients, secs) = (count(self.ready), count(self.clients), self.connect_secs);
         writeln!(f, "\nclients    {ready} of {clients} ready in {secs:.2} s ({}/s)", rate(self.ready, secs))?;
+        if let Some(tls) = &self.tls {
+            writeln!(f, "TLS        {} handshakes, {} resumed", count(tls.handshakes), count(tls.resumed))?;
+            for (on, n) in &tls.agreed {
+                writeln!(f, "           {} x {on}", count(*n))?;
+            }
+            writeln!(f, "           {}", tls.settings)?;
+        }
         if self.measured_secs > 0.0 {
             let (published, delivered) = (self.published_per_sec as u64, self.delivered_per_sec as u64);
             writeln!(
@@ -110,7 +117,9 @@ impl Report {
     }
 
     fn write_generator(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Some(cost) = self.generator_cpu_ns_per_delivery else { return Ok(()) };
+        let Some(cost) = self.generator_cpu_ns_per_delivery else {
+            return writeln!(f, "generator  {:.1} us CPU a connection", self.generator_cpu_us_per_connection);
+        };
         write!(f, "generator  {cost:.0} ns CPU a delivery;")?;
         for w in &self.generator {
             let (busy, busiest) = (w.busy_share * 100.0, w.busiest_share * 100.0);
@@ -129,7 +138,8 @@ fn write_broker(broker: &BrokerUse, f: &mut Formatter<'_>) -> fmt::Result {
         parts.push(format!("{ns:.0} ns CPU a delivery"));
     }
     if let Some(us) = broker.cpu_us_per_connection {
-        parts.push(format!("{us:.1} us CPU a connection"));
+        let a_core = if us > 0.0 { format!(" ({}/s a core)", count((1e6 / us) as u64)) } else { String::new() };
+        parts.push(format!("{us:.1} us CPU a connection{a_core}"));
     }
     if let Some(b) = broker.resident_bytes_per_connection {
         parts.push(format!("{} resident a connection", bytes(b as u64)));

@@ -14,6 +14,7 @@ pub mod config;
 pub mod data_dir;
 pub mod diff;
 pub mod failure;
+pub mod pki;
 pub mod problem;
 
 mod commands;

@@ -3,6 +3,7 @@
 
 use tidemq::mqtt::Version;
 
+use super::carrier::Reached;
 use super::link::{Closing, LinkId, Standing};
 use super::{Action, Worker};
 use crate::plan::{Durability, Identity, Plan, Role};
@@ -103,11 +104,30 @@ impl Worker {
         let leaving = link.standing == Standing::Leaving;
         let durability = if leaving { Durability::Clean } else { self.plan.durability };
         let client_id = self.plan.clients[link.client_no as usize].id.as_str();
-        if let Some(websocket) = &mut link.websocket {
-            websocket.begin();
-        }
+        let begun = link.carrier.begin();
         link.client.connect(&Identity { client_id, login: &self.plan.login, durability }, &mut link.out);
+        if let Err(why) = begun {
+            self.handle_ended(id, why, now);
+            self.actions.push(Action::Close(id, Closing::Orderly));
+        }
         self.mark(id);
+    }
+
+    /// A handshake of what carries the bytes is done.
+    pub(super) fn handle_reached(&mut self, id: LinkId, before: Reached, now_reached: Reached, now: Nanos) {
+        let link = &mut self.links[id as usize];
+        if now_reached.secure && !before.secure {
+            if !link.established && link.standing != Standing::Leaving {
+                self.seen.recorder.record(Phase::Tls, now.saturating_sub(link.since));
+            }
+            if let Some(agreed) = link.carrier.tls.as_ref().and_then(|tls| tls.agreed()) {
+                self.handshakes.count(agreed);
+            }
+            link.since = now;
+        }
+        if now_reached.open && !before.open {
+            link.since = now; // CONNECT goes out now
+        }
     }
 
     /// CONNACK came.
@@ -178,9 +198,16 @@ impl Worker {
 
     /// The socket of a link could not be connected, or has closed by itself. `why` is the system's error, if any.
     pub fn handle_closed(&mut self, id: LinkId, why: Option<std::io::Error>, now: Nanos) {
-        let text = match (why, self.links[id as usize].standing) {
+        let link = &self.links[id as usize];
+        let text = match (why, link.standing) {
             (Some(e), Standing::Opening) => format!("connect: {e}"),
+            (Some(e), Standing::LoggingIn) if !link.carrier.reached().secure => {
+                format!("connection lost during the TLS handshake: {e}")
+            }
             (Some(e), _) => format!("connection lost: {e}"),
+            (None, Standing::LoggingIn) if !link.carrier.reached().secure => {
+                "closed by the broker during the TLS handshake: does it speak TLS on this port?".into()
+            }
             (None, Standing::LoggingIn) => "closed by the broker before CONNACK".into(),
             (None, _) => "closed by the broker".into(),
         };
@@ -275,6 +302,7 @@ impl Worker {
         let link = &mut self.links[id as usize];
         link.client.down();
         link.out.clear();
+        link.carrier.down();
         match link.standing {
             Standing::Leaving => link.standing = Standing::Left,
             Standing::Returning => {

@@ -4,9 +4,11 @@ use tidemq::mqtt::QoS;
 
 use crate::client::Client;
 use crate::ledger::Track;
-use crate::plan::{ClientPlan, Durability, Role, Transport};
+use crate::plan::{Durability, Plan, Role, Transport};
 use crate::schedule::Nanos;
 use crate::websocket::WebSocket;
+
+use super::carrier::Carrier;
 
 /// A link's number within its worker; it stays the same over reconnects.
 pub type LinkId = u32;
@@ -70,8 +72,8 @@ pub struct Link {
     pub dirty: bool,
     /// What it has to say and nobody has framed or sent.
     pub out: Vec<u8>,
-    /// What carries it, if it is not the connection itself.
-    pub websocket: Option<Box<WebSocket>>,
+    /// What carries it.
+    pub carrier: Carrier,
     /// When the step that it waits for began.
     pub since: Nanos,
     /// SUBACK codes that have not come yet.
@@ -85,8 +87,9 @@ pub struct Link {
 }
 
 impl Link {
-    /// The link of a client that is not connected yet.
-    pub fn new(client_no: u32, plan: &ClientPlan, transport: &Transport) -> Link {
+    /// The link of a client of the plan's that is not connected yet.
+    pub fn new(client_no: u32, run: &Plan) -> Link {
+        let plan = &run.clients[client_no as usize];
         let mut scope = Scope { first: 0, only_topic: None, qos: QoS::ExactlyOnce };
         let mut tracks = Vec::new();
         if let Role::Subscriber { streams, only_topic, qos, .. } = &plan.role {
@@ -100,9 +103,12 @@ impl Link {
             established: false,
             dirty: false,
             out: Vec::new(),
-            websocket: match transport {
-                Transport::Tcp => None,
-                Transport::WebSocket(endpoint) => Some(Box::new(WebSocket::new(endpoint.clone(), client_no))),
+            carrier: Carrier {
+                tls: run.security.as_ref().map(|security| Box::new(security.tls(client_no))),
+                websocket: match &run.transport {
+                    Transport::Tcp => None,
+                    Transport::WebSocket(to) => Some(Box::new(WebSocket::new(to.clone(), client_no))),
+                },
             },
             since: 0,
             ungranted: 0,
@@ -116,9 +122,7 @@ impl Link {
     /// Writes DISCONNECT, the last that it says.
     pub fn disconnect(&mut self, durability: Durability) {
         self.client.disconnect(durability, &mut self.out);
-        if let Some(websocket) = &mut self.websocket {
-            websocket.close();
-        }
+        self.carrier.close();
     }
 
     /// It has a socket, or is about to.

@@ -2,6 +2,7 @@
 //! to open or close and the next wake-up come out. It has no socket, clock or thread, so the whole measuring loop
 //! runs in a test against a mock broker and a virtual clock (`tests.rs`).
 
+mod carrier;
 mod connecting;
 mod cutting;
 mod link;
@@ -27,6 +28,7 @@ use crate::client::Ended;
 use crate::plan::Plan;
 use crate::schedule::{Nanos, SECOND};
 use crate::tally::{Act, Count, Tally};
+use crate::tls::{Agreed, End, PLAIN_BYTES};
 use crate::websocket::Broken;
 
 /// What the driver shall do, in this order, after it has flushed the output.
@@ -51,6 +53,8 @@ pub struct Worker {
     links: Vec<Link>,
     dirty: Vec<LinkId>,
     actions: Vec<Action>,
+    /// Where plaintext is decrypted to; empty without TLS.
+    place: Vec<u8>,
     act: Act,
     connecting: connecting::Connecting,
     publishing: Publishing,
@@ -59,9 +63,34 @@ pub struct Worker {
     tally: Tally,
     /// Why connections failed, and how many.
     failures: BTreeMap<String, u64>,
+    handshakes: Handshakes,
     /// Resumed sessions that the broker no longer had.
     lost_sessions: u64,
     cuts: u64,
+}
+
+/// The handshakes of TLS.
+#[derive(Clone, Debug, Default)]
+pub struct Handshakes {
+    /// What was agreed on, and how often.
+    pub agreed: BTreeMap<String, u64>,
+    /// In which a session was resumed.
+    pub resumed: u64,
+}
+
+impl Handshakes {
+    fn count(&mut self, Agreed { on, resumed }: Agreed) {
+        *self.agreed.entry(on).or_default() += 1;
+        self.resumed += u64::from(resumed);
+    }
+
+    /// Adds another worker's.
+    pub fn add(&mut self, other: &Handshakes) {
+        for (on, n) in &other.agreed {
+            *self.agreed.entry(on.clone()).or_default() += n;
+        }
+        self.resumed += other.resumed;
+    }
 }
 
 /// What a worker found, at the end.
@@ -76,6 +105,8 @@ pub struct Findings {
     pub published: Vec<(u32, u32)>,
     /// Why connections failed, and how many.
     pub failures: BTreeMap<String, u64>,
+    /// The handshakes of TLS.
+    pub handshakes: Handshakes,
     /// Resumed sessions that the broker no longer had.
     pub lost_sessions: u64,
     /// Connections cut on purpose.
@@ -88,12 +119,13 @@ impl Worker {
     /// Worker `me` of the plan's, with its share of the clients. `now` is when the first connection is due.
     pub fn new(plan: Arc<Plan>, me: u32, now: Nanos) -> Worker {
         let mine = plan.clients.iter().enumerate().filter(|(_, c)| c.worker == me);
-        let mut links: Vec<Link> = mine.map(|(i, c)| Link::new(i as u32, c, &plan.transport)).collect();
+        let mut links: Vec<Link> = mine.map(|(i, _)| Link::new(i as u32, &plan)).collect();
         let publishing = Publishing::new(&plan, &mut links);
         Worker {
             me,
             dirty: Vec::new(),
             actions: Vec::new(),
+            place: if plan.security.is_some() { vec![0; PLAIN_BYTES] } else { Vec::new() },
             act: Act::Connect,
             connecting: connecting::Connecting::new(&plan, me, now),
             publishing,
@@ -101,6 +133,7 @@ impl Worker {
             seen: Seen::new(&plan),
             tally: Tally::default(),
             failures: BTreeMap::new(),
+            handshakes: Handshakes::default(),
             lost_sessions: 0,
             cuts: 0,
             links,
@@ -111,6 +144,11 @@ impl Worker {
     /// How many clients it has.
     pub fn len(&self) -> usize {
         self.links.len()
+    }
+
+    /// All its clients were ready once, or are given up.
+    pub fn has_connected(&self) -> bool {
+        self.tally[Count::Ready] + self.tally[Count::Failed] >= self.links.len() as u64
     }
 
     /// One turn after everything that arrived was handled: what the conductor wants, and everything that is due.
@@ -186,6 +224,7 @@ impl Worker {
             tally: self.tally,
             subscribers: subscribers.map(|l| (l.client_no, l.tracks)).collect(),
             failures: self.failures,
+            handshakes: self.handshakes,
             lost_sessions: self.lost_sessions,
             cuts: self.cuts,
             stalls: self.publishing.stalls,
@@ -204,22 +243,14 @@ impl Worker {
         for &id in to.iter() {
             let link = &mut self.links[id as usize];
             link.dirty = false;
-            if let Some(websocket) = &mut link.websocket {
-                // What a full socket has not taken stays framed; the rest waits where publishers look at its length.
-                if websocket.wire().len() < LARGE_BUFFER {
-                    websocket.seal(&mut link.out);
-                }
-            }
+            link.carrier.seal(&mut link.out);
         }
     }
 
     /// What waits to be sent on a link. The driver removes what it has sent.
     pub fn output(&mut self, id: LinkId) -> &mut Vec<u8> {
         let link = &mut self.links[id as usize];
-        match &mut link.websocket {
-            None => &mut link.out,
-            Some(websocket) => websocket.wire(),
-        }
+        link.carrier.wire(&mut link.out)
     }
 
     /// There is room again on a link that still has output.
@@ -242,19 +273,15 @@ impl Worker {
     pub fn handle_bytes(&mut self, id: LinkId, bytes: &[u8], now: Nanos) -> bool {
         let link = &mut self.links[id as usize];
         let mut view = View::new(&mut self.seen, &self.plan, link.tracks.as_mut_slice(), &link.scope, now);
-        let result = match &mut link.websocket {
-            None => link.client.handle_bytes(bytes, &mut link.out, &mut view),
-            Some(websocket) => {
-                let was_open = websocket.is_open();
-                let take = |piece: &[u8]| link.client.handle_bytes(piece, &mut link.out, &mut view);
-                let result = websocket.handle_bytes(bytes, take);
-                if websocket.is_open() && !was_open {
-                    link.since = now; // CONNECT goes out now
-                }
-                result
-            }
-        };
+        let before = link.carrier.reached();
+        let take = |piece: &[u8]| link.client.handle_bytes(piece, &mut link.out, &mut view);
+        let result = link.carrier.handle_bytes(bytes, &mut self.place, take);
+        let reached = link.carrier.reached();
         let (connected, granted, acked) = (view.connected, std::mem::take(&mut view.granted), view.acked);
+        if reached != before {
+            self.handle_reached(id, before, reached, now);
+        }
+        let link = &mut self.links[id as usize];
         if acked > 0 {
             self.tally[Count::Inflight] -= acked;
             self.publishing.retry(link);
@@ -265,25 +292,33 @@ impl Worker {
         if !granted.is_empty() {
             self.handle_granted(id, &granted, now);
         }
-        self.mark(id);
         if let Err(why) = result {
-            self.lose(id, &describe(why), now);
+            self.handle_ended(id, why, now);
         }
-        if let Err(Ended::WebSocket(Broken::Closed(_))) = result {
-            // It is answered before the socket is closed.
+        self.mark(id);
+        if let Err(Ended::WebSocket(Broken::Closed(_)) | Ended::Tls) = result {
+            // It is answered, by a good-bye or an alert, before the socket is closed.
             self.actions.push(Action::Close(id, Closing::Orderly));
             return true;
         }
         result.is_ok()
     }
 
+    /// The connection cannot go on: says why.
+    fn handle_ended(&mut self, id: LinkId, why: Ended, now: Nanos) {
+        match (why, self.links[id as usize].carrier.end()) {
+            (Ended::Tls, Some(End::Failed(why))) => {
+                let why = why.clone();
+                self.lose(id, &why, now);
+            }
+            (Ended::Tls, _) => self.handle_closed(id, None, now),
+            _ => self.lose(id, &describe(why), now),
+        }
+    }
+
     fn mark(&mut self, id: LinkId) {
         let link = &mut self.links[id as usize];
-        let waits = match &mut link.websocket {
-            None => !link.out.is_empty(),
-            Some(websocket) => !websocket.wire().is_empty() || websocket.is_open() && !link.out.is_empty(),
-        };
-        if waits && !link.dirty {
+        if !link.dirty && link.carrier.has_output(&mut link.out) {
             link.dirty = true;
             self.dirty.push(id);
         }
@@ -298,6 +333,7 @@ fn describe(why: Ended) -> String {
         }
         Ended::Violation(violation) => format!("the broker broke the protocol: {}", violation.describe()),
         Ended::WebSocket(broken) => broken.to_string(),
+        Ended::Tls => "TLS has ended".into(),
         Ended::Unexpected(kind) => format!("the broker sent {kind:?}, which does not belong there"),
     }
 }

@@ -23,6 +23,7 @@ fn plan(shape: Shape, qos: QoS, rate: Rate, messages: u64) -> Plan {
         shared: matches!(shape, Shape::Shared { .. }),
         workers: 1,
         transport: Transport::Tcp,
+        security: None,
         login: Login::default(),
         durability: Durability::Clean,
         payload: 40,

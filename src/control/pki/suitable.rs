@@ -1,0 +1,100 @@
+//! What a certificate must be for a purpose, beyond being well formed.
+
+use super::describe::{self, Description, moment};
+use super::{Certified, Imported, PkiError};
+
+/// Whether a certificate can be a trusted authority's now (seconds since 1970).
+pub(super) fn authority(
+    certificate: &rustls_pki_types::CertificateDer<'_>,
+    now: i64,
+) -> Result<(), PkiError> {
+    let said = describe::describe(certificate)?;
+    let refuse = |why| Err(PkiError::NotAnAuthority { subject: said.subject.clone(), why });
+    if said.version != 3 {
+        return refuse("an X.509 version 1 certificate cannot say that it is one");
+    }
+    if !said.is_authority {
+        return refuse("its basic constraints do not say so (CA:TRUE)");
+    }
+    let parsed = describe::parse(certificate)?;
+    let may_sign = parsed.key_usage().ok().flatten().is_none_or(|usage| usage.value.key_cert_sign());
+    if !may_sign {
+        return refuse("its key usage does not allow signing certificates (keyCertSign)");
+    }
+    unexpired(&said, now)
+}
+
+/// Whether a certificate has not expired.
+fn unexpired(said: &Description, now: i64) -> Result<(), PkiError> {
+    if now <= said.not_after {
+        return Ok(());
+    }
+    Err(PkiError::Expired { subject: said.subject.clone(), when: moment(said.not_after) })
+}
+
+/// Whether a certificate can be the broker's now.
+fn server(certified: &Certified, now: i64) -> Result<(), PkiError> {
+    let said = describe::describe(certified.certificate())?;
+    let refuse = |why| Err(PkiError::NotForServers { subject: said.subject.clone(), why });
+    if certified.key.is_none() {
+        return Err(PkiError::KeyWanted(said.subject));
+    }
+    if said.version != 3 {
+        return Err(PkiError::Version1(said.subject));
+    }
+    if said.is_authority {
+        return refuse("it is an authority's own, which clients do not accept from a server");
+    }
+    let parsed = describe::parse(certified.certificate())?;
+    let usage = parsed.extended_key_usage().ok().flatten();
+    if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
+        return refuse("it is not meant for server authentication (serverAuth)");
+    }
+    if said.alternative_names.is_empty() {
+        return refuse("it has no alternative names, and clients look for the broker's name there only");
+    }
+    if now < said.not_before {
+        return Err(PkiError::NotYetValid { subject: said.subject, when: moment(said.not_before) });
+    }
+    unexpired(&said, now)
+}
+
+impl Imported {
+    /// As a trusted authority, at a time in seconds since 1970. The key may be missing: it cannot issue then.
+    ///
+    /// # Errors
+    /// It is no authority's, or has expired.
+    pub fn into_authority(self, now: i64) -> Result<Certified, PkiError> {
+        authority(self.certified.certificate(), now)?;
+        Ok(self.certified)
+    }
+
+    /// As the broker's certificate, at a time in seconds since 1970.
+    ///
+    /// # Errors
+    /// Its key is missing, it is not for servers, or not valid at that time.
+    pub fn into_broker(self, now: i64) -> Result<Certified, PkiError> {
+        server(&self.certified, now)?;
+        Ok(self.certified)
+    }
+
+    /// As one of the listed client certificates, at a time in seconds since 1970. A key is let go: it is the client's.
+    ///
+    /// # Errors
+    /// It has expired, where that matters to who asks.
+    pub fn into_client(self, expired: Expiry, now: i64) -> Result<Certified, PkiError> {
+        if expired == Expiry::Refused {
+            unexpired(&describe::describe(self.certified.certificate())?, now)?;
+        }
+        Ok(Certified { key: None, ..self.certified })
+    }
+}
+
+/// What becomes of a client certificate whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It is refused.
+    Refused,
+    /// It is taken: one can revoke an expired certificate, or authorize it where trust is not asked for.
+    Taken,
+}
