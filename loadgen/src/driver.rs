@@ -94,6 +94,10 @@ pub fn spawn(me: usize, core: usize, common: Common) -> anyhow::Result<Handle> {
 
 async fn run(me: usize, common: Common) -> anyhow::Result<Outcome> {
     ring::precise_timers();
+    if let Some(security) = &common.plan.security {
+        // The first random bytes of a thread cost tens of milliseconds, which no handshake is to be charged.
+        let _ = security.tls(0).begin();
+    }
     let worker = Worker::new(common.plan.clone(), me as u32, common.now());
     let ring = Ring::new(worker.len(), common.route.clone(), common.bells[me].clone())?;
     let start = common.now();

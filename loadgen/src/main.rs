@@ -37,6 +37,8 @@ mod table;
 mod tally;
 mod tls;
 mod tls_options;
+#[cfg(test)]
+mod tls_server;
 mod tls_words;
 mod websocket;
 mod worker;

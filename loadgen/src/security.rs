@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail, ensure};
 use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use futures_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use futures_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
 use futures_rustls::rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use futures_rustls::rustls::crypto::{
     CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
@@ -69,11 +71,9 @@ impl Security {
             names.push(name);
         }
         described += &match (&options.cert_dir, &options.cert) {
-            (Some(folder), _) => format!(
-                "; client certificates: {} of {} in turn",
-                configs.len(),
-                folder.display()
-            ),
+            (Some(folder), _) => {
+                format!("; client certificates: {} of {} in turn", configs.len(), folder.display())
+            }
             (None, Some(path)) => format!("; client certificate: {} for all", path.display()),
             (None, None) => "; no client certificate".into(),
         };
@@ -138,7 +138,9 @@ fn verifier(
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let why = found.errors.first().map(|e| format!(" ({e})")).unwrap_or_default();
-            bail!("the operating system names no authorities{why}: give the broker's with --ca FILE, or --insecure");
+            bail!(
+                "the operating system names no authorities{why}: give the broker's with --ca FILE, or --insecure"
+            );
         }
         whose = format!("the {} of the operating system", roots.len());
     }
@@ -194,7 +196,9 @@ fn private_key(path: &Path, pem: &[u8]) -> anyhow::Result<PrivateKeyDer<'static>
     if text.contains("ENCRYPTED") {
         bail!("the key in {path} is encrypted: decrypt it first (openssl pkey -in FILE -out FILE)");
     }
-    bail!("{path} holds no private key in PEM (-----BEGIN PRIVATE KEY-----): give the file that does with --key FILE")
+    bail!(
+        "{path} holds no private key in PEM (-----BEGIN PRIVATE KEY-----): give the file that does with --key FILE"
+    )
 }
 
 /// Why a certificate and its key cannot be used.
@@ -202,12 +206,16 @@ fn unusable(path: &Path, error: &rustls::Error) -> anyhow::Error {
     let path = path.display();
     match error {
         rustls::Error::InconsistentKeys(_) => {
-            anyhow!("the key does not belong to the first certificate in {path}: give the one that it was made with")
+            anyhow!(
+                "the key does not belong to the first certificate in {path}: give the one that it was made with"
+            )
         }
-        rustls::Error::InvalidCertificate(why) if format!("{why:?}").contains("UnsupportedCertVersion") => anyhow!(
-            "the certificate in {path} is of X.509 version 1, which is not accepted: make it with extensions \
+        rustls::Error::InvalidCertificate(why) if format!("{why:?}").contains("UnsupportedCertVersion") => {
+            anyhow!(
+                "the certificate in {path} is of X.509 version 1, which is not accepted: make it with extensions \
              (openssl x509 -req -extfile FILE)"
-        ),
+            )
+        }
         rustls::Error::InvalidCertificate(why) => anyhow!("the certificate in {path} cannot be read: {why}"),
         other => anyhow!("the certificate in {path}, or its key, cannot be used: {other}"),
     }

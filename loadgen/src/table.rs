@@ -118,6 +118,9 @@ impl Report {
 
     fn write_generator(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some(cost) = self.generator_cpu_ns_per_delivery else {
+            if self.ready == 0 {
+                return Ok(());
+            }
             return writeln!(f, "generator  {:.1} us CPU a connection", self.generator_cpu_us_per_connection);
         };
         write!(f, "generator  {cost:.0} ns CPU a delivery;")?;
@@ -138,7 +141,8 @@ fn write_broker(broker: &BrokerUse, f: &mut Formatter<'_>) -> fmt::Result {
         parts.push(format!("{ns:.0} ns CPU a delivery"));
     }
     if let Some(us) = broker.cpu_us_per_connection {
-        let a_core = if us > 0.0 { format!(" ({}/s a core)", count((1e6 / us) as u64)) } else { String::new() };
+        let a_core =
+            if us > 0.0 { format!(" ({}/s a core)", count((1e6 / us) as u64)) } else { String::new() };
         parts.push(format!("{us:.1} us CPU a connection{a_core}"));
     }
     if let Some(b) = broker.resident_bytes_per_connection {

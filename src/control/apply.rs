@@ -17,7 +17,8 @@ use super::compile::{Compiled, compile};
 use super::config::{Config, Draft, FRESH, Listener};
 use super::diff::{Change, Effect, diff};
 use super::disk::{self, Disk, FileFault, OsDisk};
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
+use super::{validate, warnings};
 use crate::policy::Generation;
 
 /// Why a configuration was not applied. Nothing was touched.
@@ -223,6 +224,12 @@ impl Store {
         let draft = self.read(&self.file, &text)?;
         let generation = self.next_generation(&text, &draft)?;
         let config = self.overrides.over(draft.config);
+        // What the command line says in place of the file is judged with the rest of it.
+        let problems = validate::whole(&config);
+        if !problems.is_empty() {
+            return Err(ApplyError::Invalid(self.file.clone(), Problems(problems)));
+        }
+        let warnings = self.warnings(&config, draft.warnings);
         let changes = self.changes(&config);
         let need_restart: Vec<Change> =
             changes.iter().filter(|change| change.effect == Effect::Restart).cloned().collect();
@@ -236,7 +243,9 @@ impl Store {
             Some(made_from) if made_from != generation => stamped(&text, generation),
             _ => text.clone(),
         };
-        let prepared = Prepared { store: self, read: text, new_text, unchanged, changes, applied, compiled };
+        let read = text;
+        let prepared =
+            Prepared { store: self, read, new_text, unchanged, changes, warnings, applied, compiled };
         if !unchanged {
             prepared.stage()?;
         }
@@ -245,6 +254,14 @@ impl Store {
 
     fn read(&self, path: &Path, text: &str) -> Result<Draft, ApplyError> {
         Draft::read(text).map_err(|problems| ApplyError::Invalid(path.to_owned(), problems))
+    }
+
+    /// What to warn of in what is about to be in force; `of_file`: in the file, with its lines.
+    fn warnings(&self, config: &Config, of_file: Vec<Problem>) -> Vec<Problem> {
+        let mut warnings =
+            if self.overrides == Overrides::default() { of_file } else { warnings::of(config) };
+        warnings.extend(warnings::of_file(&self.file, config));
+        warnings
     }
 
     fn changes(&self, config: &Config) -> Vec<Change> {
@@ -286,6 +303,7 @@ pub struct Prepared<'s> {
     new_text: String,
     unchanged: bool,
     changes: Vec<Change>,
+    warnings: Vec<Problem>,
     applied: Applied,
     compiled: Compiled,
 }
@@ -297,6 +315,8 @@ pub struct Committed {
     pub applied: Applied,
     /// What it changed.
     pub changes: Vec<Change>,
+    /// What whoever wrote it may not have meant.
+    pub warnings: Vec<Problem>,
     record: Record,
     /// It is in force, and the disk refused to remember that: what it said.
     pub fault: Option<String>,
@@ -341,7 +361,9 @@ impl Prepared<'_> {
         }
         install(&self.compiled);
         let record = self.next_record();
-        Ok(Committed { applied: self.applied.clone(), changes: self.changes.clone(), record, fault })
+        let (applied, changes, warnings) =
+            (self.applied.clone(), self.changes.clone(), self.warnings.clone());
+        Ok(Committed { applied, changes, warnings, record, fault })
     }
 
     fn rewrites(&self) -> bool {

@@ -51,10 +51,11 @@ pub(super) struct Serve {
     /// Enable the broker whatever the configuration says; a fresh configuration is written as enabled
     #[arg(long)]
     enable: bool,
-    /// Listen here, in place of the configured listeners; implies --enable. HOST:PORT is plain TCP, and
-    /// ws://HOST:PORT/PATH is WebSocket, at /mqtt if no path is named; ?packets=one behind it sends one packet a frame,
-    /// for clients that take a frame for a packet (Eclipse Paho C). Port 0: any free port. May be given several times
-    #[arg(long, value_name = "HOST:PORT|ws://HOST:PORT/PATH", value_parser = listener)]
+    /// Listen here, in place of the configured listeners; implies --enable. HOST:PORT is plain TCP, mqtts://HOST:PORT is
+    /// TLS with the configured broker certificate. ws://HOST:PORT/PATH is WebSocket, at /mqtt if no path is named, and
+    /// wss:// the same with TLS; ?packets=one behind it sends one packet a frame, for clients that take a frame for a
+    /// packet (Eclipse Paho C). Port 0: any free port. May be given several times
+    #[arg(long, value_name = "HOST:PORT|mqtts://HOST:PORT|ws[s]://HOST:PORT/PATH", value_parser = listener)]
     listen: Vec<Listener>,
     /// Number of shards [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -125,10 +126,19 @@ impl FromStr for CoreList {
 
 /// What `--listen` asks for.
 fn listener(text: &str) -> Result<Listener, String> {
-    let Some(rest) = text.strip_prefix("ws://") else {
-        let (protocol, address) = (Protocol::Tcp, resolve(text)?);
-        return Ok(Listener { protocol, address, path: None, packets_per_frame: None, enabled: true });
-    };
+    let schemes = [
+        ("ws://", Protocol::WebSocket, false),
+        ("wss://", Protocol::WebSocket, true),
+        ("mqtt://", Protocol::Tcp, false),
+        ("mqtts://", Protocol::Tcp, true),
+    ];
+    let scheme = schemes
+        .into_iter()
+        .find_map(|(scheme, protocol, tls)| text.strip_prefix(scheme).map(|rest| (rest, protocol, tls)));
+    let (rest, protocol, tls) = scheme.unwrap_or((text, Protocol::Tcp, false));
+    if protocol == Protocol::Tcp {
+        return Ok(Listener { tls, ..Listener::at(protocol, resolve(rest)?) });
+    }
     let (rest, packets_per_frame) = match rest.split_once('?') {
         None => (rest, None),
         Some((rest, query)) => (rest, Some(packets(query)?)),
@@ -136,10 +146,12 @@ fn listener(text: &str) -> Result<Listener, String> {
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address = resolve(host)?;
     if !path.is_empty() && !validate::is_relative_url(path) {
-        return Err(format!("`{path}` is not a path: write ws://HOST:PORT/PATH, without spaces, `?` or `#`"));
+        return Err(format!(
+            "`{path}` is not a path: write /PATH behind the port, without spaces, `?` or `#`"
+        ));
     }
     let path = (!path.is_empty()).then(|| path.to_owned());
-    Ok(Listener { protocol: Protocol::WebSocket, address, path, packets_per_frame, enabled: true })
+    Ok(Listener { path, packets_per_frame, tls, ..Listener::at(protocol, address) })
 }
 
 /// What stands behind the path: `packets=one`.
@@ -201,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_is_asked_for_by_its_url() {
+    fn a_websocket_and_tls_are_asked_for_by_their_urls() {
         for (asked, meant) in [
             ("ws://127.0.0.1:0/mqtt", "websocket 127.0.0.1:0/mqtt"),
             ("ws://[::1]:8083", "websocket [::1]:8083/mqtt"),
@@ -210,11 +222,23 @@ mod tests {
             ("ws://127.0.0.1:9/a?packets=many", "websocket 127.0.0.1:9/a"),
             ("ws://127.0.0.1:9/a?packets=one", "websocket 127.0.0.1:9/a (one packet a frame)"),
             ("ws://127.0.0.1:9?packets=one", "websocket 127.0.0.1:9/mqtt (one packet a frame)"),
+            ("wss://127.0.0.1:9/a?packets=one", "websocket+tls 127.0.0.1:9/a (one packet a frame)"),
+            ("wss://127.0.0.1:0", "websocket+tls 127.0.0.1:0/mqtt"),
+            ("mqtts://127.0.0.1:0", "tls 127.0.0.1:0"),
+            ("mqtt://127.0.0.1:0", "tcp 127.0.0.1:0"),
         ] {
             let listen = serve(&["--listen", asked]).unwrap().overrides().listen;
             assert_eq!(listen[0].to_string(), meant);
         }
-        for bad in ["ws://", "ws://127.0.0.1", "ws:///mqtt", "ws://127.0.0.1:9/a b", "ws://127.0.0.1:9/?q"] {
+        for bad in [
+            "ws://",
+            "ws://127.0.0.1",
+            "ws:///mqtt",
+            "ws://127.0.0.1:9/a b",
+            "ws://127.0.0.1:9/?q",
+            "mqtts://x",
+            "mqtts://127.0.0.1:9/",
+        ] {
             assert!(serve(&["--listen", bad]).is_err(), "{bad:?}");
         }
         for bad in ["?packets=two", "?packets", "?", "?packets=one&x"] {

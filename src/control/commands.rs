@@ -13,6 +13,7 @@ use super::disk;
 use super::failure::{Exit, Failure};
 use super::problem::Problem;
 use super::requests::{self, Answer, Ask};
+use super::warnings;
 
 /// The paths that a command line means.
 pub(super) struct Paths {
@@ -61,8 +62,10 @@ pub(super) fn report(place: &Place) -> Result<ExitCode, Failure> {
 
 fn check(file: &Path) -> Result<ExitCode, Failure> {
     let text = disk::read_text(file).map_err(|fault| Failure::new(Exit::Data, fault, ""))?;
-    Draft::read(&text).map_err(|problems| ApplyError::Invalid(file.to_owned(), problems))?;
-    Ok(tell(&format!("{}: valid", file.display())))
+    let draft = Draft::read(&text).map_err(|problems| ApplyError::Invalid(file.to_owned(), problems))?;
+    let warnings: Vec<Problem> =
+        draft.warnings.into_iter().chain(warnings::of_file(file, &draft.config)).collect();
+    Ok(tell(&format!("{}: valid{}", file.display(), warnings_told(&warnings))))
 }
 
 fn diff(paths: &Paths) -> Result<ExitCode, Failure> {
@@ -84,7 +87,7 @@ fn show(paths: &Paths) -> Result<ExitCode, Failure> {
         return Ok(tell("nothing was applied yet; `tidemq config show --fresh` shows where a start begins"));
     };
     let mut lines = vec![format!("generation = {}", applied.generation.0)];
-    lines.extend(fields(&applied.config).iter().map(|field| format!("{} = {}", field.path, field.value)));
+    lines.extend(fields(&applied.config).iter().map(ToString::to_string));
     Ok(tell(&lines.join("\n")))
 }
 
@@ -119,6 +122,7 @@ pub(super) fn summary(committed: &Committed) -> String {
     for change in &committed.changes {
         text.push_str(&format!("\n  {change}"));
     }
+    text.push_str(&warnings_told(&committed.warnings));
     if let Some(fault) = &committed.fault {
         let warning = Problem {
             path: String::new(),
@@ -129,6 +133,11 @@ pub(super) fn summary(committed: &Committed) -> String {
         text.push_str(&format!("\n{warning}"));
     }
     text
+}
+
+/// Warnings, each on a line that begins with a line break.
+fn warnings_told(warnings: &[Problem]) -> String {
+    warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect()
 }
 
 fn unanswered(error: &io::Error) -> Failure {

@@ -7,10 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use toml::de::DeTable;
 
 use super::problem::{Problem, Problems};
-use super::read::{Section, line_of};
-use super::validate;
+use super::read::{Section, line_of, line_of_path};
+use super::{validate, warnings};
 use crate::net::PacketsPerFrame;
 use crate::policy::{Generation, Limits};
+
+mod access;
+
+pub use access::{
+    Authority, BrokerCertificate, BrokerChoice, Certificates, ClientCertificate, Credentials, PasswordHash,
+    RuleSettings, RulesApply, User,
+};
+pub(super) use access::{CLIENT_IDS, LISTINGS, REFUSED_PUBLISH, RULES_APPLY};
 
 /// The text of a fresh configuration, with its comments.
 pub const FRESH: &str = include_str!("fresh.toml");
@@ -24,6 +32,8 @@ pub struct Draft {
     pub made_from: Option<Generation>,
     /// What it says.
     pub config: Config,
+    /// What it may say, and what whoever wrote it may not have meant.
+    pub warnings: Vec<Problem>,
 }
 
 /// What the operator decided.
@@ -33,6 +43,20 @@ pub struct Config {
     pub enabled: bool,
     /// Where clients connect, in the order of the file.
     pub listeners: Vec<Listener>,
+    /// What is asked of client certificates.
+    pub certificates: Certificates,
+    /// The client certificates that are listed.
+    pub client_certificates: Vec<ClientCertificate>,
+    /// What is asked of user names and passwords.
+    pub credentials: Credentials,
+    /// The users.
+    pub users: Vec<User>,
+    /// What listeners with TLS present.
+    pub broker_certificate: BrokerCertificate,
+    /// The certificate authorities.
+    pub authorities: Vec<Authority>,
+    /// What holds for all topic rules.
+    pub rules: RuleSettings,
     /// Console and API.
     pub admin: Admin,
     /// Sessions and messages.
@@ -56,6 +80,10 @@ pub struct Listener {
     pub path: Option<String>,
     /// What a frame of a WebSocket listener holds; `None`: many packets.
     pub packets_per_frame: Option<PacketsPerFrame>,
+    /// "Use encryption (TLS)"
+    pub tls: bool,
+    /// `false`: no client certificate is required here, whatever [`Certificates::require`] says.
+    pub require_client_certificate: bool,
     /// `false`: it is kept in the file and not bound.
     pub enabled: bool,
 }
@@ -164,18 +192,37 @@ impl Draft {
         let mut problems = Vec::new();
         let config = read_config(&mut root, &mut problems);
         problems.extend(root.finish());
+        let located = |mut problem: Problem| {
+            problem.line = line_of_path(text, table.get_ref(), &problem.path);
+            problem
+        };
         if problems.is_empty() {
-            validate::whole(&config, &mut problems);
+            problems.extend(validate::whole(&config).into_iter().map(located));
         }
         problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        Ok(Draft { text: text.to_owned(), made_from, config })
+        let warnings = warnings::of(&config).into_iter().map(located).collect();
+        Ok(Draft { text: text.to_owned(), made_from, config, warnings })
     }
 }
 
 impl Listener {
+    /// One that is enabled, with nothing else said of it.
+    #[must_use]
+    pub fn at(protocol: Protocol, address: SocketAddr) -> Listener {
+        Listener {
+            protocol,
+            address,
+            path: None,
+            packets_per_frame: None,
+            tls: false,
+            require_client_certificate: true,
+            enabled: true,
+        }
+    }
+
     /// The path that WebSocket clients ask for.
     pub fn websocket_path(&self) -> Option<&str> {
         match self.protocol {
@@ -185,13 +232,17 @@ impl Listener {
     }
 }
 
-/// `tcp 127.0.0.1:1883`, `websocket 127.0.0.1:8083/mqtt`, `websocket 127.0.0.1:8084/mqtt (one packet a frame)`
+/// `tcp 127.0.0.1:1883`, `tls 127.0.0.1:8883`, `websocket 127.0.0.1:8083/mqtt`, `websocket+tls 127.0.0.1:8084/mqtt (one
+/// packet a frame)`
 impl fmt::Display for Listener {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.websocket_path() {
-            None => write!(out, "tcp {}", self.address),
-            Some(path) => write!(out, "websocket {}{path}", self.address),
-        }?;
+        let how = match (self.protocol, self.tls) {
+            (Protocol::Tcp, false) => "tcp",
+            (Protocol::Tcp, true) => "tls",
+            (Protocol::WebSocket, false) => "websocket",
+            (Protocol::WebSocket, true) => "websocket+tls",
+        };
+        write!(out, "{how} {}{}", self.address, self.websocket_path().unwrap_or_default())?;
         match self.packets_per_frame {
             Some(PacketsPerFrame::One) => out.write_str(" (one packet a frame)"),
             Some(PacketsPerFrame::Many) | None => Ok(()),
@@ -203,6 +254,19 @@ impl Config {
     /// The listeners that are to be bound: those that are enabled, if the broker is.
     pub fn open_listeners(&self) -> impl Iterator<Item = (usize, &Listener)> {
         self.listeners.iter().enumerate().filter(|(_, listener)| self.enabled && listener.enabled)
+    }
+
+    /// Whether clients of this listener must present a certificate.
+    #[must_use]
+    pub fn requires_certificate(&self, listener: &Listener) -> bool {
+        self.certificates.require && listener.require_client_certificate
+    }
+
+    /// Whether topic rules judge what clients do: as soon as an enabled listener requires a certificate, or always.
+    #[must_use]
+    pub fn rules_apply(&self) -> bool {
+        let mut enabled = self.listeners.iter().filter(|listener| listener.enabled);
+        self.rules.apply == RulesApply::Always || enabled.any(|listener| self.requires_certificate(listener))
     }
 }
 
@@ -227,6 +291,13 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
     for section in root.sections("listener") {
         listeners.extend(read_listener(section, problems));
     }
+    let certificates = access::read_certificates(root.section("certificates"), problems);
+    let client_certificates = access::read_client_certificates(root.sections("client_certificate"), problems);
+    let credentials = access::read_credentials(root.section("credentials"), problems);
+    let users = access::read_users(root.sections("user"), problems);
+    let broker_certificate = access::read_broker_certificate(root.section("broker_certificate"), problems);
+    let authorities = access::read_authorities(root.sections("authority"), problems);
+    let rules = access::read_rule_settings(root.section("rules"), problems);
     let admin = read_admin(root.section("admin"), problems);
     let broker = read_broker(root.section("broker"), problems);
     let limits = read_limits(root.section("limits"), problems);
@@ -237,7 +308,22 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
     let level = log.choice("level", LEVELS, Level::Info);
     problems.extend(log.finish());
     let status = Status { sys_interval_secs };
-    Config { enabled, listeners, admin, broker, limits, status, log: Log { level } }
+    Config {
+        enabled,
+        listeners,
+        certificates,
+        client_certificates,
+        credentials,
+        users,
+        broker_certificate,
+        authorities,
+        rules,
+        admin,
+        broker,
+        limits,
+        status,
+        log: Log { level },
+    }
 }
 
 /// `None`: it has a problem without which there is no listener, and that was reported.
@@ -251,9 +337,12 @@ fn read_listener(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Optio
     }
     let path = section.string("path").map(str::to_owned);
     let packets_per_frame = section.choice_if_there("packets_per_frame", PACKETS_PER_FRAME);
+    let tls = section.boolean("tls", false);
+    let require_client_certificate = section.boolean("require_client_certificate", true);
     validate::listener(&mut section, protocol, path.as_deref(), packets_per_frame);
     problems.extend(section.finish());
-    Some(Listener { protocol, address: address?, path, packets_per_frame, enabled })
+    let address = address?;
+    Some(Listener { protocol, address, path, packets_per_frame, tls, require_client_certificate, enabled })
 }
 
 fn read_admin(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Admin {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::config::{
-    Admin, Broker, Config, LEVELS, Level, Listener, Log, PACKETS_PER_FRAME, PROTOCOLS, Protocol, STORAGES,
-    Status, Storage,
+    Admin, Authority, Broker, BrokerCertificate, BrokerChoice, CLIENT_IDS, Certificates, ClientCertificate,
+    Config, Credentials, LEVELS, LISTINGS, Level, Listener, Log, PACKETS_PER_FRAME, PROTOCOLS, PasswordHash,
+    Protocol, REFUSED_PUBLISH, RULES_APPLY, RuleSettings, RulesApply, STORAGES, Status, Storage, User,
 };
 use crate::net::PacketsPerFrame;
-use crate::policy::Limits;
+use crate::policy::{ClientIdPolicy, Limits, Listing, RefusedPublish, Thumbprint};
 
 /// When a change takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +38,18 @@ impl fmt::Display for Effect {
 pub struct Field {
     /// `limits.packet_bytes`
     pub path: String,
-    /// As the file would write it.
-    pub value: String,
+    /// As the file would write it; of a secret, what tells it from another.
+    value: String,
+    /// It is never shown.
+    secret: bool,
     /// When a change of it takes effect.
     pub effect: Effect,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} = {}", self.path, if self.secret { "(not shown)" } else { &self.value })
+    }
 }
 
 /// A field that differs.
@@ -48,9 +57,9 @@ pub struct Field {
 pub struct Change {
     /// `limits.packet_bytes`
     pub path: String,
-    /// `None`: it was not there.
+    /// `None`: it was not there. Of a secret: that there was one.
     pub before: Option<String>,
-    /// `None`: it is no longer there.
+    /// `None`: it is no longer there. Of a secret: that there is one.
     pub after: Option<String>,
     /// When it takes effect.
     pub effect: Effect,
@@ -58,6 +67,9 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.before == self.after {
+            return write!(out, "{}: changed ({})", self.path, self.effect);
+        }
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
         write!(out, "{}: {} -> {} ({})", self.path, value(&self.before), value(&self.after), self.effect)
     }
@@ -70,6 +82,7 @@ macro_rules! list {
         $($out.push(Field {
             path: format!("{}{}", $prefix, stringify!($field)),
             value: $field.written(),
+            secret: $field.is_secret(),
             effect: Effect::$effect,
         });)+
     };
@@ -78,13 +91,53 @@ macro_rules! list {
 /// Every field of a configuration.
 #[must_use]
 pub fn fields(config: &Config) -> Vec<Field> {
-    let Config { enabled, listeners, admin, broker, limits, status, log } = config;
-    let mut out = vec![Field { path: "enabled".into(), value: enabled.written(), effect: Effect::Live }];
+    let Config {
+        enabled,
+        listeners,
+        certificates,
+        client_certificates,
+        credentials,
+        users,
+        broker_certificate,
+        authorities,
+        rules,
+        admin,
+        broker,
+        limits,
+        status,
+        log,
+    } = config;
+    let mut out = Vec::new();
+    out.push(Field { path: "enabled".into(), value: enabled.written(), secret: false, effect: Effect::Live });
     for (index, listener) in listeners.iter().enumerate() {
         list!(out, format!("listener[{index}]."), listener => Listener {
-            protocol: Live, address: Live, path: Live, packets_per_frame: NewConnections, enabled: Live,
+            protocol: Live, address: Live, path: Live, packets_per_frame: NewConnections, tls: NewConnections,
+            require_client_certificate: Live, enabled: Live,
         });
     }
+    list!(out, "certificates.", certificates => Certificates {
+        require: Live, trusted_authorized_only: Live, any_authorized: Live, trust_operating_system: Live,
+        client_id: NewConnections,
+    });
+    // Names are told apart by name: who adds one in front has not changed all the others.
+    for certificate in client_certificates {
+        list!(out, entry("client_certificate", &certificate.name), certificate => ClientCertificate {
+            name: Live, thumbprint: Live, status: Live,
+        });
+    }
+    list!(out, "credentials.", credentials => Credentials { require: Live });
+    for user in users {
+        list!(out, entry("user", &user.name), user => User { name: Live, password: Live });
+    }
+    list!(out, "broker_certificate.", broker_certificate => BrokerCertificate {
+        certificate: NewConnections, names: NewConnections,
+    });
+    for authority in authorities {
+        list!(out, entry("authority", &authority.name), authority => Authority {
+            name: Live, thumbprint: Live, issues: Live,
+        });
+    }
+    list!(out, "rules.", rules => RuleSettings { apply: Live, refused_publish_v3: Live });
     list!(out, "admin.", admin => Admin { address: Restart });
     list!(out, "broker.", broker => Broker {
         persistent_sessions: Live, storage: Restart, response_information: NewConnections,
@@ -93,6 +146,11 @@ pub fn fields(config: &Config) -> Vec<Field> {
     list!(out, "status.", status => Status { sys_interval_secs: Live });
     list!(out, "log.", log => Log { level: Live });
     out
+}
+
+/// `user["alice"].`
+fn entry(table: &str, name: &str) -> String {
+    format!("{table}[{name:?}].")
 }
 
 fn limit_fields(limits: &Limits, out: &mut Vec<Field>) {
@@ -130,22 +188,61 @@ fn limit_fields(limits: &Limits, out: &mut Vec<Field>) {
 /// What differs, ordered by path.
 #[must_use]
 pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
-    let mut changes: BTreeMap<String, Change> = fields(before)
-        .into_iter()
-        .map(|Field { path, value, effect }| {
-            (path.clone(), Change { path, before: Some(value), after: None, effect })
-        })
-        .collect();
-    for Field { path, value, effect } in fields(after) {
-        changes.entry(path.clone()).or_insert(Change { path, before: None, after: None, effect }).after =
-            Some(value);
+    let mut sides: BTreeMap<String, [Option<Field>; 2]> = BTreeMap::new();
+    for (side, config) in [before, after].into_iter().enumerate() {
+        for field in fields(config) {
+            let path = field.path.clone();
+            sides.entry(path).or_default()[side] = Some(field);
+        }
     }
-    changes.into_values().filter(|change| change.before != change.after).collect()
+    let value = |field: &Option<Field>| field.as_ref().map(|field| field.value.clone());
+    let shown = |field: &Option<Field>| {
+        field.as_ref().map(|field| if field.secret { "one".to_owned() } else { field.value.clone() })
+    };
+    let differ = sides.into_iter().filter(|(_, [before, after])| value(before) != value(after));
+    let change = |(path, [before, after]): (String, [Option<Field>; 2])| {
+        let effect = before.as_ref().or(after.as_ref()).map_or(Effect::Live, |field| field.effect);
+        Change { path, before: shown(&before), after: shown(&after), effect }
+    };
+    differ.map(change).collect()
 }
 
 /// As the file would write it.
 trait Written {
     fn written(&self) -> String;
+
+    /// Whether it is kept from everybody's eyes.
+    fn is_secret(&self) -> bool {
+        false
+    }
+}
+
+impl Written for PasswordHash {
+    fn written(&self) -> String {
+        self.0.clone()
+    }
+
+    fn is_secret(&self) -> bool {
+        true
+    }
+}
+
+impl Written for Thumbprint {
+    fn written(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
+impl Written for BrokerChoice {
+    fn written(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
+impl Written for Vec<String> {
+    fn written(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 macro_rules! written_plainly {
@@ -189,7 +286,10 @@ macro_rules! written_by_name {
     };
 }
 
-written_by_name!(Protocol => PROTOCOLS, PacketsPerFrame => PACKETS_PER_FRAME, Storage => STORAGES, Level => LEVELS);
+written_by_name!(
+    Protocol => PROTOCOLS, PacketsPerFrame => PACKETS_PER_FRAME, Storage => STORAGES, Level => LEVELS,
+    ClientIdPolicy => CLIENT_IDS, Listing => LISTINGS, RulesApply => RULES_APPLY, RefusedPublish => REFUSED_PUBLISH
+);
 
 #[cfg(test)]
 mod tests {
@@ -226,9 +326,46 @@ mod tests {
         let mut after = before.clone();
         after.listeners.pop();
         let gone = diff(&before, &after);
-        assert_eq!(gone.len(), 5);
+        assert_eq!(gone.len(), 7);
         assert!(gone.iter().all(|change| change.path.starts_with("listener[1].") && change.after.is_none()));
         let back = diff(&after, &before);
         assert!(back.iter().all(|change| change.before.is_none() && change.after.is_some()));
+    }
+    const THUMBPRINT: &str = "ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01";
+    const HASH: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ";
+
+    /// What a text changes that becomes another.
+    fn changes(before: &str, after: &str) -> Vec<String> {
+        let read = |text: &str| Draft::read(text).unwrap().config;
+        diff(&read(before), &read(after)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn users_and_certificates_are_told_apart_by_name_and_hashes_are_never_shown() {
+        let user = |name: &str, hash: &str| format!("[[user]]\nname = {name:?}\npassword = {hash:?}\n");
+        let other = HASH.replace("c2FsdHNhbHRzYWx0$", "QUJDREVGR0hJSktM$");
+        assert_eq!(
+            changes(&user("bob", HASH), &format!("{}{}", user("alice", HASH), user("bob", &other))),
+            [
+                "user[\"alice\"].name: nothing -> \"alice\" (live)",
+                "user[\"alice\"].password: nothing -> one (live)",
+                "user[\"bob\"].password: changed (live)",
+            ]
+        );
+        let shown: Vec<String> = fields(&Draft::read(&user("bob", HASH)).unwrap().config)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(shown.contains(&"user[\"bob\"].password = (not shown)".to_owned()), "{shown:?}");
+        let listed = |status: &str| {
+            format!(
+                "[[client_certificate]]\nname = \"d\"\nthumbprint = {THUMBPRINT:?}\nstatus = {status:?}\n"
+            )
+        };
+        assert_eq!(
+            changes(&listed("authorized"), &listed("revoked")),
+            ["client_certificate[\"d\"].status: \"authorized\" -> \"revoked\" (live)"]
+        );
     }
 }

@@ -30,5 +30,6 @@ mod signals;
 mod size;
 mod sys_tree;
 mod validate;
+mod warnings;
 
 pub use cli::run;

@@ -94,6 +94,26 @@ impl<'t> Section<'t> {
         text
     }
 
+    /// A list of strings; empty if it is absent or was reported.
+    pub(super) fn strings(&mut self, name: &'static str) -> Vec<String> {
+        let Some(value) = self.value(name) else { return Vec::new() };
+        let items = value.get_ref().as_array().map(|items| {
+            items
+                .iter()
+                .map(|item| item.get_ref().as_str().map(str::to_owned))
+                .collect::<Option<Vec<String>>>()
+        });
+        items.flatten().unwrap_or_else(|| {
+            self.report(name, wrong_type(value, "a list of texts"), "write `[\"...\", \"...\"]`".into());
+            Vec::new()
+        })
+    }
+
+    /// Whether the field is there, whatever it holds.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(name))
+    }
+
     /// A string out of a fixed set.
     pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
         self.choice_if_there(name, choices).unwrap_or(default)
@@ -233,4 +253,25 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     let score = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
     let best = known.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)))?;
     (score(best) >= SUGGEST_FROM).then_some(best)
+}
+
+/// The line of what a problem's path names, as far as the path leads: `listener[1].address`.
+pub(super) fn line_of_path(text: &str, root: &DeTable<'_>, path: &str) -> Option<usize> {
+    let mut table = root;
+    let mut found = None;
+    for step in path.split('.') {
+        let (name, index) = match step.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let Some(mut value) = table.get(name) else { break };
+        if let (DeValue::Array(items), Some(index)) = (value.get_ref(), index) {
+            let Some(item) = items.get(index) else { break };
+            value = item;
+        }
+        found = Some(line_of(text, value.span().start));
+        let DeValue::Table(inner) = value.get_ref() else { break };
+        table = inner;
+    }
+    found
 }

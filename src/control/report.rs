@@ -54,6 +54,7 @@ fn totals(reports: &[Report]) -> Vec<(String, u64)> {
         ("deliveries dropped: backlog full", sum(|r| r.counters.drops.backlog_full)),
         ("deliveries dropped: no member of the shared subscription", sum(|r| r.counters.drops.no_member)),
         ("deliveries dropped: larger than the client takes", sum(|r| r.counters.drops.too_large)),
+        ("deliveries dropped: the client may not read the topic", sum(|r| r.counters.drops.refused)),
         ("deliveries dropped: expired", sum(|r| r.counters.drops.expired)),
         ("messages waiting for clients", sum(|r| r.census.backlog_messages as u64)),
         ("bytes waiting for clients", sum(|r| r.census.output_bytes as u64)),
@@ -64,21 +65,6 @@ fn totals(reports: &[Report]) -> Vec<(String, u64)> {
         ("sessions expired", sum(|r| r.counters.sessions_expired)),
         ("bytes received", sum(|r| r.net.bytes_received)),
         ("bytes sent", sum(|r| r.net.bytes_sent)),
-        ("TLS 1.2 handshakes", sum(|r| r.net.tls.tls12)),
-        ("TLS 1.3 handshakes", sum(|r| r.net.tls.tls13)),
-        ("TLS handshakes: resumed sessions", sum(|r| r.net.tls.resumed)),
-        ("TLS handshakes failed: client certificate", sum(|r| r.net.tls.certificate)),
-        ("TLS handshakes failed: not TLS", sum(|r| r.net.tls.not_tls)),
-        ("TLS handshakes failed: nothing in common", sum(|r| r.net.tls.incompatible)),
-        ("TLS handshakes failed: given up by the peer", sum(|r| r.net.tls.by_peer)),
-        ("TLS handshakes failed: rules broken", sum(|r| r.net.tls.broken)),
-        ("TLS handshakes failed: incomplete", sum(|r| r.net.tls.incomplete)),
-        ("WebSocket handshakes refused: malformed", sum(|r| r.net.handshakes.malformed)),
-        ("WebSocket handshakes refused: headers too long", sum(|r| r.net.handshakes.too_large)),
-        ("WebSocket handshakes refused: another path", sum(|r| r.net.handshakes.path)),
-        ("WebSocket handshakes refused: another version", sum(|r| r.net.handshakes.version)),
-        ("WebSocket handshakes refused: no sub-protocol of MQTT", sum(|r| r.net.handshakes.sub_protocol)),
-        ("WebSocket handshakes refused: incomplete", sum(|r| r.net.handshakes.incomplete)),
         ("sockets accepted", sum(|r| r.net.accepted)),
         ("sockets handed to another shard", sum(|r| r.net.handed_over)),
         ("sockets over the limit", sum(|r| r.net.over_limit)),
@@ -94,6 +80,8 @@ fn totals(reports: &[Report]) -> Vec<(String, u64)> {
         ("closed: violation", sum(|r| r.net.closed.violation)),
         ("closed: output stalled", sum(|r| r.net.closed.stalled)),
         ("closed: by the operator", sum(|r| r.net.closed.expelled)),
+        ("closed: no longer accepted after an Apply", sum(|r| r.net.closed.not_accepted)),
+        ("subscriptions removed after an Apply", sum(|r| r.counters.subscriptions_withdrawn)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
@@ -106,6 +94,31 @@ fn totals(reports: &[Report]) -> Vec<(String, u64)> {
             *reasons.entry(format!("refused: {}", reason.name())).or_default() += count;
         }
     }
+    rows.extend(handshakes(reports));
     rows.extend(reasons);
     rows
+}
+
+/// TLS and WebSocket, before a CONNECT.
+fn handshakes(reports: &[Report]) -> impl Iterator<Item = (String, u64)> + '_ {
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    [
+        ("TLS 1.2 handshakes", sum(|r| r.net.tls.tls12)),
+        ("TLS 1.3 handshakes", sum(|r| r.net.tls.tls13)),
+        ("TLS handshakes: resumed sessions", sum(|r| r.net.tls.resumed)),
+        ("TLS handshakes failed: client certificate", sum(|r| r.net.tls.certificate)),
+        ("TLS handshakes failed: not TLS", sum(|r| r.net.tls.not_tls)),
+        ("TLS handshakes failed: nothing in common", sum(|r| r.net.tls.incompatible)),
+        ("TLS handshakes failed: given up by the peer", sum(|r| r.net.tls.by_peer)),
+        ("TLS handshakes failed: rules broken", sum(|r| r.net.tls.broken)),
+        ("TLS handshakes failed: incomplete", sum(|r| r.net.tls.incomplete)),
+        ("WebSocket handshakes refused: malformed", sum(|r| r.net.handshakes.malformed)),
+        ("WebSocket handshakes refused: headers too long", sum(|r| r.net.handshakes.too_large)),
+        ("WebSocket handshakes refused: another path", sum(|r| r.net.handshakes.path)),
+        ("WebSocket handshakes refused: another version", sum(|r| r.net.handshakes.version)),
+        ("WebSocket handshakes refused: no sub-protocol of MQTT", sum(|r| r.net.handshakes.sub_protocol)),
+        ("WebSocket handshakes refused: incomplete", sum(|r| r.net.handshakes.incomplete)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
 }

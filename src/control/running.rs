@@ -210,8 +210,7 @@ mod tests {
     use crate::net::PacketsPerFrame;
 
     fn tcp(address: &str) -> Listener {
-        let (protocol, address) = (Protocol::Tcp, address.parse().unwrap());
-        Listener { protocol, address, path: None, packets_per_frame: None, enabled: true }
+        Listener::at(Protocol::Tcp, address.parse().unwrap())
     }
 
     fn any() -> Listener {

@@ -122,6 +122,7 @@ impl Control {
         }
         let committed = prepared.commit(|_| {})?;
         store.record(&committed);
+        committed.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         warn_of_fault(&committed);
         Ok(Control { store, data, layout, home_key, logs, running })
     }

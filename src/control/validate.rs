@@ -1,6 +1,10 @@
 //! What a configuration may not say although every field of it is well formed. Opens nothing: whether an address
 //! can be bound is found out by binding it.
 
+use std::net::IpAddr;
+
+use argon2::password_hash::phc::PasswordHash;
+
 use super::config::{Config, Protocol};
 use super::problem::Problem;
 use super::read::Section;
@@ -37,7 +41,15 @@ pub(super) fn listener(
 }
 
 /// Judges what several fields say together.
-pub(super) fn whole(config: &Config, problems: &mut Vec<Problem>) {
+pub(super) fn whole(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    listeners(config, &mut problems);
+    certificates(config, &mut problems);
+    sizes(config, &mut problems);
+    problems
+}
+
+fn listeners(config: &Config, problems: &mut Vec<Problem>) {
     if config.enabled && !config.listeners.iter().any(|listener| listener.enabled) {
         problems.push(Problem {
             path: "listener".into(),
@@ -60,6 +72,24 @@ pub(super) fn whole(config: &Config, problems: &mut Vec<Problem>) {
             });
         }
     }
+}
+
+/// Without TLS there is no certificate to require.
+fn certificates(config: &Config, problems: &mut Vec<Problem>) {
+    for (index, listener) in config.listeners.iter().enumerate() {
+        if listener.enabled && !listener.tls && config.requires_certificate(listener) {
+            problems.push(Problem {
+                path: format!("listener[{index}].tls"),
+                line: None,
+                what: format!("client certificates are required, and {listener} has no TLS to present one"),
+                remedy: "write `tls = true`, or `require_client_certificate = false` to exempt this listener"
+                    .into(),
+            });
+        }
+    }
+}
+
+fn sizes(config: &Config, problems: &mut Vec<Problem>) {
     let limits = &config.limits;
     for (path, bytes) in
         [("limits.backlog_bytes", limits.backlog_bytes), ("limits.output_bytes", limits.output_bytes)]
@@ -92,4 +122,38 @@ pub(super) fn response_information(section: &mut Section<'_>, prefix: &str) {
 /// Can a client ask for this path?
 pub(super) fn is_relative_url(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
+}
+
+/// May an entry be called so?
+pub(super) fn is_name(name: &str) -> bool {
+    const BYTES: usize = 256;
+    !name.is_empty() && name.len() <= BYTES && !name.contains(char::is_control)
+}
+
+/// Is this a host name, with a wildcard in front perhaps, or an address?
+pub(super) fn is_host(name: &str) -> bool {
+    const BYTES: usize = 253;
+    const LABEL_BYTES: usize = 63;
+    let label = |label: &str| {
+        (1..=LABEL_BYTES).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let plain = name.strip_prefix("*.").unwrap_or(name);
+    name.parse::<IpAddr>().is_ok() || (name.len() <= BYTES && plain.split('.').all(label))
+}
+
+/// Is this what a password is kept as? The error says what is wrong, without what was written.
+pub(super) fn password_hash(text: &str) -> Result<(), String> {
+    let Ok(hash) = PasswordHash::new(text) else {
+        return Err("is not the hash of a password".into());
+    };
+    if hash.algorithm.as_str() != "argon2id" {
+        return Err(format!("is a hash by {}, not by argon2id", hash.algorithm));
+    }
+    if hash.salt.is_none() || hash.hash.is_none() {
+        return Err("is a hash without its salt or its end".into());
+    }
+    Ok(())
 }

@@ -19,14 +19,13 @@ use super::gate::Gate;
 use super::linger::Linger;
 use super::listener::{Speech, Transport};
 use super::lobby::{Envelope, Lobby, Place};
-use super::rejections::Rejections;
 use super::ring::{Completion, Kind, Ring, RingError, Token, Watched};
 use super::seats::Seats;
 use super::slots::{Phase, Slots, token};
 use super::socket::Event;
 use super::tls::Tls;
 use super::ws::Link;
-use crate::policy::{Limits, Rejection};
+use crate::policy::{Limits, Rejection, Rejections};
 use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::time::Time;
@@ -344,7 +343,7 @@ impl Net {
 
     /// The last connections that were not let in for TLS or WebSocket, oldest first.
     pub fn rejections(&self) -> Vec<Rejection> {
-        self.rejections.all()
+        self.rejections.all().cloned().collect()
     }
 
     /// The wall clock was looked at again: see [`NetConfig::unix_zero_secs`].

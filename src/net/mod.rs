@@ -19,7 +19,6 @@ mod own;
 mod port_holder;
 mod receive;
 mod records;
-mod rejections;
 mod ring;
 mod seats;
 mod slots;

@@ -6,7 +6,7 @@ use super::driver::Net;
 use super::flush::{Flushing, flushing, transmit};
 use super::slots::{Phase, Slot};
 use super::tls::Tls;
-use super::ws::Link;
+use super::ws::{Framing, Link};
 use crate::session::ConnId;
 use crate::shard::End;
 
@@ -164,7 +164,7 @@ impl Net {
 fn may_go_on(slot: &Slot) -> bool {
     let framing = slot.ws.as_ref().map(|ws| &ws.framing);
     !slot.ended
-        && !framing.is_some_and(|framing| framing.is_mid_own())
+        && !framing.is_some_and(Framing::is_mid_own)
         && match &slot.tls {
             Some(tls) => !tls.has_unsent(),
             None => framing.is_some_and(|framing| !framing.is_mid_frame()),

@@ -2,8 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test that hangs must end, and its peers are threads")]
 
+mod secure;
+mod tls;
+mod tls_value;
 mod toy;
 mod websocket;
+mod wss;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -88,7 +88,7 @@ impl Driver {
     }
 
     fn receive(&mut self, now: Time) -> usize {
-        let Driver { id, core, shard, net, port, stop_by, counters, .. } = self;
+        let Driver { id, core, shard, net, port, clock, stop_by, counters, .. } = self;
         let mut rung = NodeCounters::default();
         let taken = port.receive(&mut rung, |parcel| match parcel {
             Parcel::Batch(from, messages) => shard.handle_batch(from, messages),
@@ -97,6 +97,7 @@ impl Driver {
             Parcel::Order(order) => match order {
                 Order::Install(snapshot, done) => {
                     net.install(&snapshot.limits);
+                    shard.set_wall_clock(clock.unix_zero_secs());
                     shard.install(snapshot);
                     done.confirm();
                 }
@@ -119,7 +120,11 @@ impl Driver {
                     done.confirm();
                 }
                 // Who came as far as a CONNECT is known to the shard.
-                Order::Rejections(to) => to.answer(net.rejections()),
+                Order::Rejections(to) => {
+                    let mut rejections = net.rejections();
+                    rejections.extend(shard.rejections().cloned());
+                    to.answer(rejections);
+                }
                 Order::Report(to) => to.answer(Report {
                     shard: *id,
                     core: *core,

@@ -1,6 +1,5 @@
 //! Who a connection has proved to be, and what that is called where rules and sessions ask.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::certificates::{CommonName, Presented, Requirement};
@@ -78,25 +77,4 @@ impl Default for ListenerPolicy {
     fn default() -> ListenerPolicy {
         ListenerPolicy { tls: false, certificate: Requirement::Optional }
     }
-}
-
-/// A connection that was not let in, or was put out. Kept, a bounded number of them, for whoever runs the broker and
-/// wants to know why. Everything in it may come from outside: text, never markup.
-#[derive(Clone, Debug)]
-pub struct Rejection {
-    /// When, in seconds since 1970, UTC.
-    pub unix_secs: u64,
-    /// The peer.
-    pub peer: SocketAddr,
-    /// Number of the listener.
-    pub listener: u16,
-    /// Its client identifier, if it came to say one.
-    pub client_id: Option<Box<str>>,
-    /// The user name that it sent, proved or not.
-    pub user: Option<Box<str>>,
-    /// The certificate that it presented. One that was refused in the handshake is not proved to be the peer's: TLS
-    /// asks for the proof after the certificate, which is public.
-    pub certificate: Option<Arc<Presented>>,
-    /// Why.
-    pub cause: String,
 }

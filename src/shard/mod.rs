@@ -59,7 +59,7 @@ pub use pace::Pace;
 pub use verifying::{CHECKS_UNDER_WAY, CheckId, PasswordCheck, PasswordOutcome};
 
 use crate::policy::rules::Rules;
-use crate::policy::{Presented, Snapshot};
+use crate::policy::{Presented, Rejections, Snapshot};
 use crate::routing::{Groups, Homes, Retained, ShardId, Share, Table, Target};
 use crate::session::{ConnId, Run};
 use crate::time::Time;
@@ -72,7 +72,6 @@ use expiring::Expiring;
 use lifecycle::Visit;
 use mesh::{Mesh, WorkQueue};
 use publish::Pending;
-use rejected::Rejections;
 use replay::Replays;
 use slots::Slots;
 use subscribe::Joins;

@@ -1,6 +1,4 @@
-//! Who was not let in, and who was put out, with the reason: the last few, for whoever runs the broker.
-
-use std::collections::VecDeque;
+//! Keeps who is refused at CONNECT, and who is put out by an Apply.
 
 use crate::mqtt::connect::Connect;
 use crate::policy::Rejection;
@@ -8,19 +6,10 @@ use crate::session::ConnId;
 
 use super::Shard;
 
-/// As many are kept. A flood of them pushes older ones out and costs nothing else.
-const KEPT: usize = 256;
-
-/// The last rejections of a shard, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Rejections {
-    last: VecDeque<Rejection>,
-}
-
 impl Shard {
     /// The last connections that this shard refused or ended for what their clients are, oldest first.
     pub fn rejections(&self) -> impl Iterator<Item = &Rejection> {
-        self.rejections.last.iter()
+        self.rejections.all()
     }
 
     /// A CONNECT is refused.
@@ -35,7 +24,7 @@ impl Shard {
             certificate: connection.certificate.clone(),
             cause,
         };
-        self.keep_rejection(rejection);
+        self.rejections.push(rejection);
     }
 
     /// A client that was accepted is put out.
@@ -52,14 +41,6 @@ impl Shard {
             certificate: principal.and_then(|p| p.certificate.clone()),
             cause,
         };
-        self.keep_rejection(rejection);
-    }
-
-    fn keep_rejection(&mut self, rejection: Rejection) {
-        let last = &mut self.rejections.last;
-        if last.len() == KEPT {
-            last.pop_front();
-        }
-        last.push_back(rejection);
+        self.rejections.push(rejection);
     }
 }

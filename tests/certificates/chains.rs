@@ -227,6 +227,20 @@ fn signatures_count() {
     }
 }
 
+/// Neither the reader nor the verifier is led astray, wherever the bit lies.
+#[test]
+fn no_bit_may_be_flipped() {
+    let root = &trusted().certificate;
+    let own = trusted().issue(&device());
+    let whole = &own.chain[0];
+    assert_eq!(verify(&[root], &[whole]), Ok(()));
+    for place in 0..8 * whole.len() {
+        let mut bytes = whole.to_vec();
+        bytes[place / 8] ^= 1 << (place % 8);
+        assert!(verify(&[root], &[&bytes.into()]).is_err(), "bit {place}");
+    }
+}
+
 #[test]
 fn self_signed_ones_are_trusted_only_as_authorities() {
     let own = Identity::self_signed(&device());

@@ -525,7 +525,7 @@ fn farewell_of(cause: CloseCause) -> Option<u8> {
     match cause {
         CloseCause::Disconnected | CloseCause::DisconnectedWithWill | CloseCause::Refused(_) => None,
         CloseCause::Stalled => Some(0x97),
-        CloseCause::Expelled => Some(0x98),
+        CloseCause::Expelled | CloseCause::NotAccepted => Some(0x98),
         CloseCause::Violation(violation) => Some(violation.reason_code() as u8),
         CloseCause::TakenOver => Some(0x8E),
         CloseCause::Stopping => Some(0x8B),
@@ -539,7 +539,7 @@ fn ending_of(cause: CloseCause) -> Ending {
         CloseCause::Violation(Violation::KeepAlive) => Ending::KeepAlive,
         CloseCause::Violation(_) | CloseCause::Refused(_) => Ending::Violation,
         CloseCause::TakenOver => Ending::TakenOver,
-        CloseCause::Stalled | CloseCause::Expelled => Ending::Stalled,
+        CloseCause::Stalled | CloseCause::Expelled | CloseCause::NotAccepted => Ending::Stalled,
         CloseCause::Stopping => Ending::Stopping,
     }
 }

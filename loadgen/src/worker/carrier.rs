@@ -34,7 +34,10 @@ impl Carrier {
     /// How far its handshakes are.
     pub fn reached(&self) -> Reached {
         let secure = self.tls.as_ref().is_none_or(|tls| tls.is_open());
-        Reached { secure, open: secure && self.websocket.as_ref().is_none_or(|websocket| websocket.is_open()) }
+        Reached {
+            secure,
+            open: secure && self.websocket.as_ref().is_none_or(|websocket| websocket.is_open()),
+        }
     }
 
     /// The socket is connected: the outermost handshake begins.

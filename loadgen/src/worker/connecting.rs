@@ -202,7 +202,9 @@ impl Worker {
         let text = match (why, link.standing) {
             (Some(e), Standing::Opening) => format!("connect: {e}"),
             (Some(e), Standing::LoggingIn) if !link.carrier.reached().secure => {
-                format!("connection lost during the TLS handshake: {e}")
+                format!(
+                    "connection lost during the TLS handshake: does the broker speak TLS on this port? ({e})"
+                )
             }
             (Some(e), _) => format!("connection lost: {e}"),
             (None, Standing::LoggingIn) if !link.carrier.reached().secure => {

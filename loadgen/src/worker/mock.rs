@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use futures_rustls::rustls::ServerConfig;
 use tidemq::mqtt::ack::{SubAck, encode_short};
 use tidemq::mqtt::connack::ConnAck;
 use tidemq::mqtt::publish::Header;
@@ -17,6 +18,7 @@ use crate::plan::{Plan, Transport};
 use crate::record::Recent;
 use crate::schedule::Nanos;
 use crate::tally::{Act, Count, Tally};
+use crate::tls_server;
 
 /// A promise that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,9 @@ pub struct World {
     partial: BTreeMap<LinkId, Vec<u8>>,
     /// By link: the other side of its WebSocket, if it has one.
     pub servers: BTreeMap<LinkId, Server>,
+    /// The server's side of TLS, if it is used.
+    pub tls: Option<Arc<ServerConfig>>,
+    tls_servers: BTreeMap<LinkId, tls_server::Server>,
     /// WebSockets that the client closed in order.
     pub goodbyes: u64,
     clients: BTreeMap<LinkId, String>,
@@ -113,6 +118,8 @@ impl World {
             deaf: BTreeSet::new(),
             partial: BTreeMap::new(),
             servers: BTreeMap::new(),
+            tls: None,
+            tls_servers: BTreeMap::new(),
             goodbyes: 0,
             clients: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -203,6 +210,7 @@ impl World {
         *c = (c.0 + 1, false);
         self.partial.remove(&id);
         self.servers.remove(&id);
+        self.tls_servers.remove(&id);
         if let Some(client) = self.clients.remove(&id) {
             let session = self.sessions.get_mut(&client).expect("made at CONNECT");
             if session.online == Some(id) {
@@ -248,6 +256,19 @@ impl World {
     }
 
     fn receive_from_wire(&mut self, id: LinkId, generation: u32, bytes: &[u8]) {
+        let Some(config) = &self.tls else { return self.receive_plain(id, generation, bytes) };
+        let server = self.tls_servers.entry(id).or_insert_with(|| tls_server::Server::new(config.clone()));
+        let heard = server.hear(bytes);
+        let answer = server.wire();
+        if !answer.is_empty() {
+            self.post(self.now + self.latency, Event::ToClient(id, generation, answer));
+        }
+        if let Ok(plain) = heard {
+            self.receive_plain(id, generation, &plain);
+        }
+    }
+
+    fn receive_plain(&mut self, id: LinkId, generation: u32, bytes: &[u8]) {
         if self.worker.plan.transport == Transport::Tcp {
             return self.receive(id, bytes);
         }
@@ -255,7 +276,7 @@ impl World {
         let Heard { plain, answer } = server.hear(bytes);
         self.goodbyes += u64::from(server.is_closed());
         if !answer.is_empty() {
-            self.post(self.now + self.latency, Event::ToClient(id, generation, answer));
+            self.send_carried(id, generation, answer);
         }
         self.receive(id, &plain);
     }
@@ -283,7 +304,15 @@ impl World {
         if let Some(server) = self.servers.get_mut(&id) {
             bytes = server.say(&bytes);
         }
-        let generation = self.connections[id as usize].0;
+        self.send_carried(id, self.connections[id as usize].0, bytes);
+    }
+
+    /// By TLS, if it is used.
+    fn send_carried(&mut self, id: LinkId, generation: u32, mut bytes: Vec<u8>) {
+        if let Some(server) = self.tls_servers.get_mut(&id) {
+            server.say(&bytes);
+            bytes = server.wire();
+        }
         self.post(self.now + self.latency, Event::ToClient(id, generation, bytes));
     }
 

@@ -14,6 +14,8 @@ mod publishing;
 mod seen;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,10 +8,10 @@ use crate::scenarios::{Naming, Shape, Versions};
 use crate::websocket::Endpoint;
 use tidemq::mqtt::{QoS, Version};
 
-const START: Nanos = SECOND;
-const FOREVER: Nanos = 1000 * SECOND;
+pub(super) const START: Nanos = SECOND;
+pub(super) const FOREVER: Nanos = 1000 * SECOND;
 
-fn plan(shape: Shape, qos: QoS, rate: Rate, messages: u64) -> Plan {
+pub(super) fn plan(shape: Shape, qos: QoS, rate: Rate, messages: u64) -> Plan {
     let group = "g".to_owned();
     let naming = Naming { prefix: "t".into(), run: 7, versions: Versions::Mixed, group, workers: 1 };
     let cast = shape.cast(&naming, qos);
@@ -50,7 +50,7 @@ fn chaos(seed: u64, fault: Fault) -> World {
 }
 
 /// Connects, publishes everything and receives what comes.
-fn play(world: &mut World) -> Tally {
+pub(super) fn play(world: &mut World) -> Tally {
     let everybody = world.worker.len() as u64;
     let ready = world.run(Act::Connect, 0, START, |t| t[Count::Ready] + t[Count::Failed] == everybody);
     assert_eq!(ready[Count::Ready], everybody);
@@ -262,7 +262,7 @@ fn a_rate_that_cannot_be_kept_leaves_messages_unsent_and_says_so() {
     assert_eq!(tally[Count::Published] + tally[Count::Unsent], 1000);
 }
 
-fn over_websocket(mut plan: Plan) -> Plan {
+pub(super) fn over_websocket(mut plan: Plan) -> Plan {
     let endpoint = Endpoint { host: "mock".into(), path: "/mqtt".into(), seed: 5 };
     plan.transport = Transport::WebSocket(Arc::new(endpoint));
     plan

@@ -18,7 +18,7 @@ use crate::routing::ShardId;
 use crate::session::ConnId;
 use crate::shard::{CloseCause, Effect, End};
 
-const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(super) const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 fn masked(mut frame: Frame) -> Vec<u8> {
@@ -28,15 +28,15 @@ fn masked(mut frame: Frame) -> Vec<u8> {
     bytes
 }
 
-fn binary(payload: &[u8]) -> Vec<u8> {
+pub(super) fn binary(payload: &[u8]) -> Vec<u8> {
     masked(Frame::message(payload.to_vec(), OpCode::Data(Data::Binary), true))
 }
 
-fn ping(payload: &[u8]) -> Vec<u8> {
+pub(super) fn ping(payload: &[u8]) -> Vec<u8> {
     masked(Frame::ping(payload.to_vec()))
 }
 
-fn close(code: u16) -> Vec<u8> {
+pub(super) fn close(code: u16) -> Vec<u8> {
     masked(Frame::close(Some(CloseFrame { code: code.into(), reason: "".into() })))
 }
 
@@ -107,7 +107,7 @@ fn a_flush_is_one_frame_and_its_header_takes_no_second_send() {
 }
 
 /// A packet of MQTT with this behind its header.
-fn packet(body: &[u8]) -> Vec<u8> {
+pub(super) fn packet(body: &[u8]) -> Vec<u8> {
     let (mut bytes, mut left) = (vec![0x30], body.len());
     while left >= 0x80 {
         bytes.push((left & 0x7f) as u8 | 0x80);
