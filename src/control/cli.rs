@@ -8,9 +8,11 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 
 use super::apply::Overrides;
+use super::certificates::{Ca, Cert};
 use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::failure::EXIT_CODES;
-use super::{commands, serve, validate};
+use super::users::User;
+use super::{certificates, commands, serve, users, validate};
 use crate::net::PacketsPerFrame;
 
 #[derive(Debug, Parser)]
@@ -28,6 +30,15 @@ enum Command {
     /// Checks, compares, applies and shows the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Adds, changes, removes and lists users and their passwords
+    #[command(subcommand)]
+    User(User),
+    /// Makes, imports and lists certificate authorities, and lets them issue client certificates
+    #[command(subcommand)]
+    Ca(Ca),
+    /// The broker's certificate, and the client certificates that are authorized or revoked
+    #[command(subcommand)]
+    Cert(Cert),
     /// Prints the running broker's counters
     Report(Place),
 }
@@ -175,6 +186,9 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Config(config) => commands::config(&config),
+        Command::User(user) => users::run(&user),
+        Command::Ca(ca) => certificates::ca(&ca),
+        Command::Cert(cert) => certificates::cert(&cert),
         Command::Report(place) => commands::report(&place),
     };
     done.unwrap_or_else(|failure| failure.tell())

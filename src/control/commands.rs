@@ -91,7 +91,8 @@ fn show(paths: &Paths) -> Result<ExitCode, Failure> {
     Ok(tell(&lines.join("\n")))
 }
 
-fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
+/// Applies the configuration file: by the running broker, else here.
+pub(super) fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
     match requests::ask(&paths.data, Ask::Apply) {
         Ok(answer) => return Ok(tell_answer(&answer)),
         Err(error) if data_dir::in_use(&paths.data).is_some() => return Err(unanswered(&error)),
@@ -154,7 +155,7 @@ fn tell_answer(answer: &Answer) -> ExitCode {
 }
 
 /// Says it on standard output. Who reads may be gone: a pipe into `head` is no failure.
-fn tell(text: &str) -> ExitCode {
+pub(super) fn tell(text: &str) -> ExitCode {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Exit::Fault.code()),
         _ => ExitCode::SUCCESS,

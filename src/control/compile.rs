@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{Config, Listener};
-use crate::policy::{Generation, Snapshot};
+use crate::policy::{Credentials, Generation, Snapshot};
 
 /// What a configuration comes to.
 #[derive(Clone, Debug)]
@@ -25,12 +25,21 @@ pub fn compile(config: &Config, generation: Generation) -> Compiled {
         limits: config.limits.clone(),
         persistent_sessions: config.broker.persistent_sessions,
         response_information: config.broker.response_information.clone(),
+        credentials: Arc::new(credentials(config)),
         ..Snapshot::default()
     };
     let listeners = config.open_listeners().map(|(_, listener)| listener.clone()).collect();
     let secs = config.status.sys_interval_secs;
     let sys_interval = (secs > 0).then(|| Duration::from_secs(secs.into()));
     Compiled { snapshot: Arc::new(snapshot), listeners, sys_interval }
+}
+
+fn credentials(config: &Config) -> Credentials {
+    let users = config.users.iter().map(|user| {
+        let stored = user.password.clone();
+        (user.name.as_str().into(), stored)
+    });
+    Credentials::new(config.credentials.require, users)
 }
 
 #[cfg(test)]

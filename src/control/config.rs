@@ -10,15 +10,16 @@ use super::problem::{Problem, Problems};
 use super::read::{Section, line_of, line_of_path};
 use super::{validate, warnings};
 use crate::net::PacketsPerFrame;
+use crate::policy::rules::Rule;
 use crate::policy::{Generation, Limits};
 
 mod access;
 
+pub(super) use access::{ACCESSES, CLIENT_IDS, LISTINGS, MATCHES, Match, REFUSED_PUBLISH, RULES_APPLY};
 pub use access::{
-    Authority, BrokerCertificate, BrokerChoice, Certificates, ClientCertificate, Credentials, PasswordHash,
-    RuleSettings, RulesApply, User,
+    Authority, BrokerCertificate, BrokerChoice, Certificates, ClientCertificate, Credentials, RuleSettings,
+    RulesApply, User,
 };
-pub(super) use access::{CLIENT_IDS, LISTINGS, REFUSED_PUBLISH, RULES_APPLY};
 
 /// The text of a fresh configuration, with its comments.
 pub const FRESH: &str = include_str!("fresh.toml");
@@ -56,7 +57,9 @@ pub struct Config {
     /// The certificate authorities.
     pub authorities: Vec<Authority>,
     /// What holds for all topic rules.
-    pub rules: RuleSettings,
+    pub rule_settings: RuleSettings,
+    /// Topic rules, in their order.
+    pub rules: Vec<Rule>,
     /// Console and API.
     pub admin: Admin,
     /// Sessions and messages.
@@ -193,12 +196,13 @@ impl Draft {
         let config = read_config(&mut root, &mut problems);
         problems.extend(root.finish());
         let located = |mut problem: Problem| {
-            problem.line = line_of_path(text, table.get_ref(), &problem.path);
+            problem.line = problem.line.or_else(|| line_of_path(text, table.get_ref(), &problem.path));
             problem
         };
         if problems.is_empty() {
-            problems.extend(validate::whole(&config).into_iter().map(located));
+            problems.extend(validate::whole(&config));
         }
+        let mut problems: Vec<Problem> = problems.into_iter().map(located).collect();
         problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
         if !problems.is_empty() {
             return Err(Problems(problems));
@@ -266,7 +270,8 @@ impl Config {
     #[must_use]
     pub fn rules_apply(&self) -> bool {
         let mut enabled = self.listeners.iter().filter(|listener| listener.enabled);
-        self.rules.apply == RulesApply::Always || enabled.any(|listener| self.requires_certificate(listener))
+        self.rule_settings.apply == RulesApply::Always
+            || enabled.any(|listener| self.requires_certificate(listener))
     }
 }
 
@@ -297,7 +302,8 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
     let users = access::read_users(root.sections("user"), problems);
     let broker_certificate = access::read_broker_certificate(root.section("broker_certificate"), problems);
     let authorities = access::read_authorities(root.sections("authority"), problems);
-    let rules = access::read_rule_settings(root.section("rules"), problems);
+    let rule_settings = access::read_rule_settings(root.section("rules"), problems);
+    let rules = access::read_rules(root.sections("rule"), problems);
     let admin = read_admin(root.section("admin"), problems);
     let broker = read_broker(root.section("broker"), problems);
     let limits = read_limits(root.section("limits"), problems);
@@ -317,6 +323,7 @@ fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
         users,
         broker_certificate,
         authorities,
+        rule_settings,
         rules,
         admin,
         broker,

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::config::{
-    Admin, Authority, Broker, BrokerCertificate, BrokerChoice, CLIENT_IDS, Certificates, ClientCertificate,
-    Config, Credentials, LEVELS, LISTINGS, Level, Listener, Log, PACKETS_PER_FRAME, PROTOCOLS, PasswordHash,
-    Protocol, REFUSED_PUBLISH, RULES_APPLY, RuleSettings, RulesApply, STORAGES, Status, Storage, User,
+    ACCESSES, Admin, Authority, Broker, BrokerCertificate, BrokerChoice, CLIENT_IDS, Certificates,
+    ClientCertificate, Config, Credentials, LEVELS, LISTINGS, Level, Listener, Log, MATCHES, Match,
+    PACKETS_PER_FRAME, PROTOCOLS, Protocol, REFUSED_PUBLISH, RULES_APPLY, RuleSettings, RulesApply, STORAGES,
+    Status, Storage, User,
 };
 use crate::net::PacketsPerFrame;
-use crate::policy::{ClientIdPolicy, Limits, Listing, RefusedPublish, Thumbprint};
+use crate::policy::rules::{Access, Rule};
+use crate::policy::{ClientIdPolicy, Limits, Listing, RefusedPublish, StoredPassword, Thumbprint};
 
 /// When a change takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,7 @@ pub fn fields(config: &Config) -> Vec<Field> {
         users,
         broker_certificate,
         authorities,
+        rule_settings,
         rules,
         admin,
         broker,
@@ -137,7 +140,10 @@ pub fn fields(config: &Config) -> Vec<Field> {
             name: Live, thumbprint: Live, issues: Live,
         });
     }
-    list!(out, "rules.", rules => RuleSettings { apply: Live, refused_publish_v3: Live });
+    list!(out, "rules.", rule_settings => RuleSettings { apply: Live, refused_publish_v3: Live });
+    for (index, rule) in rules.iter().enumerate() {
+        rule_fields(&format!("rule[{index}]."), rule, &mut out);
+    }
     list!(out, "admin.", admin => Admin { address: Restart });
     list!(out, "broker.", broker => Broker {
         persistent_sessions: Live, storage: Restart, response_information: NewConnections,
@@ -146,6 +152,23 @@ pub fn fields(config: &Config) -> Vec<Field> {
     list!(out, "status.", status => Status { sys_interval_secs: Live });
     list!(out, "log.", log => Log { level: Live });
     out
+}
+
+fn rule_fields(prefix: &str, rule: &Rule, out: &mut Vec<Field>) {
+    let Rule { name, access, client, topic } = rule;
+    let (client_match, client) = Match::of_client(client);
+    let (topic_match, topic) = Match::of_topic(topic);
+    for (field, value) in [
+        ("name", name.written()),
+        ("access", access.written()),
+        ("client_match", client_match.written()),
+        ("client", client.to_owned().written()),
+        ("topic_match", topic_match.written()),
+        ("topic", topic.to_owned().written()),
+    ] {
+        let path = format!("{prefix}{field}");
+        out.push(Field { path, value, secret: false, effect: Effect::Live });
+    }
 }
 
 /// `user["alice"].`
@@ -217,9 +240,9 @@ trait Written {
     }
 }
 
-impl Written for PasswordHash {
+impl Written for StoredPassword {
     fn written(&self) -> String {
-        self.0.clone()
+        self.as_phc().to_owned()
     }
 
     fn is_secret(&self) -> bool {
@@ -288,7 +311,8 @@ macro_rules! written_by_name {
 
 written_by_name!(
     Protocol => PROTOCOLS, PacketsPerFrame => PACKETS_PER_FRAME, Storage => STORAGES, Level => LEVELS,
-    ClientIdPolicy => CLIENT_IDS, Listing => LISTINGS, RulesApply => RULES_APPLY, RefusedPublish => REFUSED_PUBLISH
+    ClientIdPolicy => CLIENT_IDS, Listing => LISTINGS, RulesApply => RULES_APPLY, RefusedPublish => REFUSED_PUBLISH,
+    Access => ACCESSES, Match => MATCHES
 );
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::apply::ApplyError;
 use super::data_dir::DataDirError;
+use super::pki::PkiError;
 
 /// The exit codes; `tidemq --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Exit {
     Data = 6,
     /// The command needs a running broker and there is none.
     NotRunning = 7,
+    /// What was given cannot be taken: a wrong file, a wrong password, a name that is taken.
+    Given = 8,
 }
 
 impl Exit {
@@ -41,7 +44,8 @@ pub const EXIT_CODES: &str = "Exit codes:
   4  the configuration was not applied: it was edited from an old one, or needs a restart
   5  the machine does not give what is needed: an address, io_uring, memory
   6  the data directory cannot be used
-  7  no broker is running";
+  7  no broker is running
+  8  what was given cannot be taken: a wrong file, a wrong password, a name that is taken";
 
 /// Why a command ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +102,22 @@ impl From<ApplyError> for Failure {
             }
         };
         Failure::new(exit, &error, remedy)
+    }
+}
+
+impl From<PkiError> for Failure {
+    fn from(error: PkiError) -> Failure {
+        let exit = match &error {
+            PkiError::Readable { .. }
+            | PkiError::Damaged { .. }
+            | PkiError::Unknown(_)
+            | PkiError::NoKey(_)
+            | PkiError::Disk(_) => Exit::Data,
+            PkiError::Making(_) => Exit::Fault,
+            _ => Exit::Given,
+        };
+        let remedy = error.remedy();
+        Failure::new(exit, error, &remedy)
     }
 }
 

@@ -13,10 +13,13 @@ pub mod compile;
 pub mod config;
 pub mod data_dir;
 pub mod diff;
+pub mod edit;
 pub mod failure;
+pub mod passwords;
 pub mod pki;
 pub mod problem;
 
+mod certificates;
 mod commands;
 mod disk;
 mod loads;
@@ -29,6 +32,7 @@ mod serve;
 mod signals;
 mod size;
 mod sys_tree;
+mod users;
 mod validate;
 mod warnings;
 

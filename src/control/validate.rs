@@ -3,8 +3,6 @@
 
 use std::net::IpAddr;
 
-use argon2::password_hash::phc::PasswordHash;
-
 use super::config::{Config, Protocol};
 use super::problem::Problem;
 use super::read::Section;
@@ -142,18 +140,4 @@ pub(super) fn is_host(name: &str) -> bool {
     };
     let plain = name.strip_prefix("*.").unwrap_or(name);
     name.parse::<IpAddr>().is_ok() || (name.len() <= BYTES && plain.split('.').all(label))
-}
-
-/// Is this what a password is kept as? The error says what is wrong, without what was written.
-pub(super) fn password_hash(text: &str) -> Result<(), String> {
-    let Ok(hash) = PasswordHash::new(text) else {
-        return Err("is not the hash of a password".into());
-    };
-    if hash.algorithm.as_str() != "argon2id" {
-        return Err(format!("is a hash by {}, not by argon2id", hash.algorithm));
-    }
-    if hash.salt.is_none() || hash.hash.is_none() {
-        return Err("is a hash without its salt or its end".into());
-    }
-    Ok(())
 }

@@ -7,10 +7,13 @@ use std::path::Path;
 
 use super::config::Config;
 use super::problem::Problem;
+use crate::policy::rules::{ClientMatch, Rule, TopicMatch};
 
 /// What to warn of in a configuration.
 pub(super) fn of(config: &Config) -> Vec<Problem> {
     let mut warnings = Vec::new();
+    topic_rules(config, &mut warnings);
+    names_by_anyone(config, &mut warnings);
     passwords_in_the_clear(config, &mut warnings);
     warnings
 }
@@ -28,6 +31,44 @@ pub(super) fn of_file(path: &Path, config: &Config) -> Option<Problem> {
 
 fn warning(path: String, what: String, remedy: &str) -> Problem {
     Problem { path, line: None, what, remedy: remedy.into() }
+}
+
+fn topic_rules(config: &Config, warnings: &mut Vec<Problem>) {
+    match (config.rules_apply(), config.rules.is_empty()) {
+        (true, true) => warnings.push(warning(
+            "rules".into(),
+            "topic rules apply and there are none: nobody can publish or subscribe to anything".into(),
+            "add one, for all with `tidemq rules add all --access read-write`",
+        )),
+        (false, false) => warnings.push(warning(
+            "rule".into(),
+            "topic rules are there and do not apply: no enabled listener requires client certificates".into(),
+            "write `require = true` in [certificates], or `apply = \"always\"` in [rules]",
+        )),
+        _ => {}
+    }
+}
+
+/// Whoever has a certificate of a public authority has a name that somebody else decided on.
+fn names_by_anyone(config: &Config, warnings: &mut Vec<Problem>) {
+    let presented = config.listeners.iter().any(|listener| listener.enabled && listener.tls);
+    let certificates = &config.certificates;
+    let anyone = certificates.trust_operating_system && !certificates.trusted_authorized_only;
+    let by_pattern = |rule: &Rule| {
+        matches!(rule.client, ClientMatch::Pattern(_)) || matches!(rule.topic, TopicMatch::Pattern(_))
+    };
+    let Some(index) = config.rules.iter().position(by_pattern) else { return };
+    if presented && anyone && config.rules_apply() {
+        warnings.push(warning(
+            "certificates.trust_operating_system".into(),
+            format!(
+                "every authority that the operating system trusts can give a client a name that rule[{index}] ({:?}) \
+                 matches by its pattern",
+                config.rules[index].name
+            ),
+            "write `trust_operating_system = false`, or `trusted_authorized_only = true`",
+        ));
+    }
 }
 
 fn passwords_in_the_clear(config: &Config, warnings: &mut Vec<Problem>) {

@@ -8,9 +8,9 @@ use super::connections::Connections;
 use super::driver::Net;
 use super::receive::{Input, peer};
 use super::slots::Phase;
-use super::tls::{self, verifier};
+use super::tls::{self, Heard, verifier};
 use super::ws;
-use crate::policy::{Presented, Rejection};
+use crate::policy::{CertificateRefusal, Presented, Rejection};
 use crate::session::ConnId;
 use crate::shard::End;
 
@@ -110,10 +110,11 @@ impl Net {
     /// Counts and keeps a handshake that has failed just now.
     fn refuse_handshake(&mut self, conn: ConnId, error: &rustls::Error) {
         let heard = self.slots.current(conn).and_then(|slot| Some(slot.tls.as_ref()?.heard()));
-        self.counters.tls.count_failed(error, heard.expect("it is encrypted"));
+        let heard = heard.expect("it is encrypted");
+        self.counters.tls.count_failed(error, heard);
         let (certificate, cause) = match verifier::take_refused() {
             Some((presented, refusal)) => (Some(presented), refusal.to_string()),
-            None => (None, error.to_string()),
+            None => (None, explain(error, heard)),
         };
         self.reject(conn, certificate, format!("TLS handshake: {cause}"));
     }
@@ -160,5 +161,17 @@ impl Net {
         {
             self.gate.leave();
         }
+    }
+}
+
+/// What rustls says, in words for whoever runs the broker where its own are for who knows TLS.
+fn explain(error: &rustls::Error, heard: Heard) -> String {
+    match error {
+        rustls::Error::NoCertificatesPresented => CertificateRefusal::Missing.to_string(),
+        rustls::Error::InvalidMessage(_) if heard == Heard::Nothing => {
+            format!("the peer does not speak TLS ({error})")
+        }
+        rustls::Error::AlertReceived(_) => format!("the peer has given up ({error})"),
+        _ => error.to_string(),
     }
 }

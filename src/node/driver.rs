@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::mesh::{Parcel, Port};
 use super::order::Order;
+use super::passwords::Checks;
 use super::report::{NodeCounters, Report};
 use crate::net::{Net, NetConfig, Place, RingError, Seats};
 use crate::routing::ShardId;
@@ -25,6 +26,7 @@ pub(super) struct DriverConfig {
     pub(super) shard: ShardConfig,
     pub(super) port: Port<Message>,
     pub(super) seats: Arc<Seats>,
+    pub(super) checks: Checks,
     pub(super) clock: Clock,
     pub(super) core: usize,
 }
@@ -36,6 +38,7 @@ pub(super) struct Driver {
     pub(super) shard: Shard,
     pub(super) net: Net,
     port: Port<Message>,
+    checks: Checks,
     clock: Clock,
     /// A stop has begun; it ends by then.
     stop_by: Option<Time>,
@@ -56,7 +59,7 @@ pub(super) enum Next {
 impl Driver {
     /// Must be called on the thread that makes the turns: the ring is bound to it.
     pub(super) fn new(config: DriverConfig) -> Result<Driver, RingError> {
-        let DriverConfig { shard, port, seats, clock, core } = config;
+        let DriverConfig { shard, port, seats, checks, clock, core } = config;
         let net = Net::new(NetConfig {
             place: Place { home_key: shard.home_key, shards: shard.shards, me: shard.id },
             limits: shard.snapshot.limits.clone(),
@@ -65,7 +68,7 @@ impl Driver {
             unix_zero_secs: shard.unix_zero_secs,
         })?;
         let (id, shard, counters) = (shard.id, Shard::new(shard), NodeCounters::default());
-        Ok(Driver { id, core, shard, net, port, clock, stop_by: None, counters })
+        Ok(Driver { id, core, shard, net, port, checks, clock, stop_by: None, counters })
     }
 
     /// One turn.
@@ -119,11 +122,10 @@ impl Driver {
                     }
                     done.confirm();
                 }
+                Order::Password(check, outcome) => shard.handle_password(check, outcome),
                 // Who came as far as a CONNECT is known to the shard.
                 Order::Rejections(to) => {
-                    let mut rejections = net.rejections();
-                    rejections.extend(shard.rejections().cloned());
-                    to.answer(rejections);
+                    to.answer(net.rejections().into_iter().chain(shard.rejections().cloned()).collect());
                 }
                 Order::Report(to) => to.answer(Report {
                     shard: *id,
@@ -148,6 +150,9 @@ impl Driver {
         self.port.retry(&mut self.counters);
         for peer in self.port.peers() {
             self.port.send_batch(peer, self.shard.take_outbox(peer), &mut self.counters);
+        }
+        for check in self.shard.take_password_checks() {
+            self.checks.ask(self.id, check);
         }
         for (home, envelope) in self.net.take_envelopes() {
             self.port.send_envelope(home, envelope, &mut self.counters);

@@ -15,6 +15,7 @@ mod mesh;
 #[cfg(test)]
 mod mesh_tests;
 mod order;
+mod passwords;
 mod probe;
 mod report;
 mod running;

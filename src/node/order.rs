@@ -1,4 +1,4 @@
-//! What the control thread asks of a shard, and how it is answered.
+//! What other threads that are no shard's ask of a shard, and how it is answered.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use crossbeam_channel::Sender;
 use super::report::Report;
 use crate::net::Speech;
 use crate::policy::{Rejection, Snapshot};
+use crate::shard::{CheckId, PasswordOutcome};
 
-/// What the control thread asks of a shard.
+/// What the control thread asks of a shard, and what the threads that verify passwords tell it.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Judge by this from now on.
@@ -24,6 +25,8 @@ pub(super) enum Order {
     Publish(Vec<(String, String)>, Reply<()>),
     /// Tell who was not let in last.
     Rejections(Reply<Vec<Rejection>>),
+    /// What came of a password that the shard wanted verified.
+    Password(CheckId, PasswordOutcome),
     /// Tell what was counted.
     Report(Reply<Report>),
     /// End in order.

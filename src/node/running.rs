@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::driver::DriverConfig;
 use super::mesh::{CAPACITY, Switchboard, mesh};
 use super::order::{Order, Reply};
+use super::passwords::Pool;
 use super::probe::{ProbeError, explain, probe};
 use super::report::Report;
 use super::{entropy, executor};
@@ -73,11 +74,13 @@ pub enum StartError {
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
-    switchboard: Switchboard<Message>,
+    switchboard: Arc<Switchboard<Message>>,
     executors: Vec<ExecutorJoinHandle<()>>,
     seats: Arc<Seats>,
     open_files: u64,
     homes: Homes,
+    /// Dropped when no shard is there to ask it.
+    passwords: Pool,
 }
 
 impl Node {
@@ -95,8 +98,12 @@ impl Node {
         let seats = Arc::new(Seats::new(connections(&snapshot.limits, machine.open_files)));
         let open_files = machine.open_files;
         let (executors, homes) = (Vec::new(), Homes::new(home_key, shards));
-        let mut node = Node { switchboard, executors, seats: Arc::clone(&seats), open_files, homes };
         let clock = Clock::start();
+        let switchboard = Arc::new(switchboard);
+        let passwords = Pool::start(cores.len(), &switchboard, clock)
+            .map_err(|source| StartError::System { attempt: "starting a thread", source })?;
+        let mut node =
+            Node { switchboard, executors, seats: Arc::clone(&seats), open_files, homes, passwords };
         let mut starting = Vec::new();
         for port in ports {
             let id = port.me();
@@ -114,7 +121,8 @@ impl Node {
             };
             let core = cores[id.index() % cores.len()];
             let (ready, started) = bounded(1);
-            let config = DriverConfig { shard, port, seats: Arc::clone(&seats), clock, core };
+            let checks = node.passwords.checks();
+            let config = DriverConfig { shard, port, seats: Arc::clone(&seats), checks, clock, core };
             let executor = executor::spawn(config, ready).map_err(|error| not_started(id, &error))?;
             node.executors.push(executor);
             starting.push(started);

@@ -12,6 +12,7 @@ use super::driver::{Driver, DriverConfig};
 use super::executor::{Patience, run};
 use super::mesh::mesh;
 use super::order::Order;
+use super::passwords::Pool;
 use super::{Node, NodeConfig, StartError};
 use crate::net::{Seats, listener};
 use crate::policy::{Generation, Limits, Snapshot};
@@ -224,7 +225,10 @@ fn glommio_comes_through_while_somebody_waits_for_it() {
         now: clock.now(),
         unix_zero_secs: clock.unix_zero_secs(),
     };
-    let config = DriverConfig { shard, port, seats: Arc::new(Seats::new(1)), clock, core: 0 };
+    let switchboard = Arc::new(switchboard);
+    let passwords = Pool::start(1, &switchboard, clock).expect("a thread");
+    let (seats, checks) = (Arc::new(Seats::new(1)), passwords.checks());
+    let config = DriverConfig { shard, port, seats, checks, clock, core: 0 };
     let waited = glommio::LocalExecutorBuilder::default()
         .spawn(move || async move {
             let patience = Patience::default();

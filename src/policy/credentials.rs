@@ -33,6 +33,15 @@ pub struct StoredPassword {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Proof(u64);
 
+/// A user name whose password was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvedUser {
+    /// The user name.
+    pub name: Box<str>,
+    /// By what.
+    pub proof: Proof,
+}
+
 /// Even a hash is no business of a log.
 impl fmt::Debug for StoredPassword {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,13 +223,15 @@ impl Credentials {
         users.checked_sub(1).map(|_| &self.decoys[(u64::from_le_bytes(*head) % users) as usize])
     }
 
-    /// Whether a client that was accepted before may stay: as the user that it has proved to be, and by which stored
-    /// password. A changed password is another one: the proof of the old one holds no longer.
-    pub fn still_accept(&self, proved: Option<(&str, Proof)>) -> bool {
-        match proved {
-            None => !self.require,
-            Some((user, proof)) => self.users.get(user).is_some_and(|stored| stored.proof == proof),
-        }
+    /// Whether a client that was accepted before may stay, as what it has proved to be. A changed password is another
+    /// one: the proof of the old one holds no longer.
+    pub fn still_accept(&self, proved: Option<&ProvedUser>) -> bool {
+        proved.map_or(!self.require, |user| self.holds(&user.name, user.proof))
+    }
+
+    /// Whether a user still has the password that is stored so.
+    pub(super) fn holds(&self, user: &str, proof: Proof) -> bool {
+        self.users.get(user).is_some_and(|stored| stored.proof == proof)
     }
 }
 

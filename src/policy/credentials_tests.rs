@@ -134,12 +134,13 @@ fn who_does_not_exist_costs_what_one_who_does_costs_and_always_the_same() {
 #[test]
 fn who_may_stay() {
     let credentials = |require, password| Credentials::new(require, [("anna".into(), stored(password))]);
-    let anna = Some(("anna", stored("first").proof()));
+    let proved = |name: &str| ProvedUser { name: name.into(), proof: stored("first").proof() };
+    let anna = Some(&proved("anna"));
     for require in [false, true] {
         assert!(credentials(require, "first").still_accept(anna));
         assert!(!credentials(require, "second").still_accept(anna), "a changed password");
         assert!(!Credentials::new(require, []).still_accept(anna), "a user who is gone");
         assert_eq!(credentials(require, "first").still_accept(None), !require);
     }
-    assert!(!credentials(false, "first").still_accept(Some(("bert", stored("first").proof()))));
+    assert!(!credentials(false, "first").still_accept(Some(&proved("bert"))));
 }

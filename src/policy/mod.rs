@@ -12,7 +12,7 @@ pub mod snapshot;
 pub mod verified;
 
 pub use certificates::{CertificatePolicy, CertificateRefusal, Listing, Presented, Requirement, Thumbprint};
-pub use credentials::{Credentials, StoredPassword};
+pub use credentials::{Credentials, ProvedUser, StoredPassword};
 pub use limits::Limits;
 pub use principal::{ClientIdPolicy, ClientNames, ListenerPolicy, Principal, RefusedPublish};
 pub use rejections::{Rejection, Rejections};

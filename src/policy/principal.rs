@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::certificates::{CommonName, Presented, Requirement};
+use super::credentials::ProvedUser;
 
 /// What a connection has proved. Nothing: an anonymous client.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +11,7 @@ pub struct Principal {
     /// Its certificate.
     pub certificate: Option<Arc<Presented>>,
     /// Its user name; only one whose password was verified.
-    pub user: Option<Box<str>>,
+    pub user: Option<ProvedUser>,
 }
 
 /// Where the client name comes from that rules judge by.
@@ -31,7 +32,7 @@ impl Principal {
                 CommonName::One(name) => name,
                 CommonName::None | CommonName::Several => "",
             },
-            (None, ClientNames::CertificatesAndUsers) => self.user.as_deref().unwrap_or_default(),
+            (None, ClientNames::CertificatesAndUsers) => self.user.as_ref().map_or("", |user| &user.name),
             (None, ClientNames::Certificates) => "",
         }
     }

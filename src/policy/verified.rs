@@ -71,7 +71,7 @@ impl Verified {
 
     /// Forgets the users who have another password now, or are gone.
     pub fn evict(&mut self, credentials: &Credentials) {
-        self.by_user.retain(|user, (_, proof)| credentials.still_accept(Some((user, *proof))));
+        self.by_user.retain(|user, (_, proof)| credentials.holds(user, *proof));
     }
 
     /// How many users it knows.

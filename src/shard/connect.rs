@@ -6,7 +6,7 @@ use crate::mqtt::connack::{ConnAck, ConnAckProperties};
 use crate::mqtt::connect::Connect;
 use crate::mqtt::{Packet, ReasonCode, Version};
 use crate::policy::rules::Rules;
-use crate::policy::{ClientIdPolicy, Principal};
+use crate::policy::{ClientIdPolicy, Principal, ProvedUser};
 use crate::session::{ConnId, Will};
 use crate::time::Time;
 
@@ -41,7 +41,7 @@ impl Shard {
         connection.maximum_packet =
             connect.properties.maximum_packet_size.map_or(u32::MAX, std::num::NonZeroU32::get);
         if let Some(refusal) = self.refuse_connect(connect) {
-            return self.refuse(conn, Some(connect), refusal);
+            return self.refuse(conn, connect, refusal);
         }
         let connection = &self.connections[conn.index as usize];
         let certificate = connection.certificate.as_deref();
@@ -49,28 +49,28 @@ impl Shard {
             // Also those that resume a TLS session: no verifier has seen them.
             let reason = ReasonCode::NotAuthorized;
             let why = "The server does not accept the client's certificate, or asks for one.";
-            return self.refuse_because(conn, Some(connect), Refusal::new(reason, why), refusal.to_string());
+            return self.refuse_because(conn, connect, Refusal::new(reason, why), refusal.to_string());
         }
         match self.authenticate(conn, connect) {
             Authentication::Proved(user) => self.admit(conn, connect, user),
             Authentication::Waits => {}
-            Authentication::Refused(refusal) => self.refuse(conn, Some(connect), refusal),
+            Authentication::Refused(refusal) => self.refuse(conn, connect, refusal),
         }
     }
 
     /// A CONNECT whose credentials, if it needed any, were verified: joins it to its session, or refuses it for what
     /// speaks against that.
-    pub(super) fn admit(&mut self, conn: ConnId, connect: &Connect<'_>, user: Option<Box<str>>) {
+    pub(super) fn admit(&mut self, conn: ConnId, connect: &Connect<'_>, user: Option<ProvedUser>) {
         let principal = self.principal(conn, user);
         if let Some(refusal) = self.refuse_principal(&principal, connect) {
-            return self.refuse(conn, Some(connect), refusal);
+            return self.refuse(conn, connect, refusal);
         }
         let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let agreed = self.agree(connect, client_id, assigned.is_some());
         // Before anything that is there under this identifier is touched: a refused CONNECT changes nothing.
         if let Some(refusal) = self.refuse_session(conn, client_id, connect, &agreed, principal.owner()) {
-            return self.refuse(conn, Some(connect), refusal);
+            return self.refuse(conn, connect, refusal);
         }
         let (client, session_present) = match self.take_session(client_id, connect) {
             Some(resumed) => (resumed, true),
@@ -202,19 +202,13 @@ impl Shard {
     }
 
     /// CONNACK with a failure, then close. 3.1.1 has few codes; what it cannot say, it does not say.
-    pub(super) fn refuse(&mut self, conn: ConnId, connect: Option<&Connect<'_>>, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, conn: ConnId, connect: &Connect<'_>, refusal: Refusal) {
         self.refuse_because(conn, connect, refusal, refusal.why.to_owned());
     }
 
     /// The same; who runs the broker is told more than the client.
-    fn refuse_because(
-        &mut self,
-        conn: ConnId,
-        connect: Option<&Connect<'_>>,
-        refusal: Refusal,
-        cause: String,
-    ) {
-        self.reject_connect(conn, connect, cause);
+    fn refuse_because(&mut self, conn: ConnId, connect: &Connect<'_>, refusal: Refusal, cause: String) {
+        self.reject_connect(conn, Some(connect), cause);
         *self.counters.refusals.entry(refusal.reason).or_default() += 1;
         self.send_refusal(conn, refusal);
         self.close(conn, CloseCause::Refused(refusal.reason));

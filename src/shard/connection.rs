@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::mqtt::Version;
 use crate::policy::Presented;
-use crate::policy::credentials::Proof;
 use crate::session::ConnId;
 use crate::time::Time;
 
@@ -23,7 +22,7 @@ pub(super) enum Phase {
     /// Nobody is here.
     #[default]
     Free,
-    /// CONNECT has not come yet.
+    /// CONNECT has not come yet, or its credentials are being verified.
     Connecting,
     /// CONNECT was accepted; `Connection::client` is its client.
     Connected,
@@ -56,8 +55,6 @@ pub(super) struct Connection {
     pub(super) certificate: Option<Arc<Presented>>,
     /// While it is connecting: its CONNECT has come, and its credentials are being verified.
     pub(super) login: Option<Box<Login>>,
-    /// By which stored password its user was proved.
-    pub(super) proof: Option<Proof>,
     pub(super) version: Version,
     /// Read no more for now. What still comes is kept in `partial`.
     pub(super) paused: bool,
@@ -104,7 +101,6 @@ impl Default for Connection {
             tls: false,
             certificate: None,
             login: None,
-            proof: None,
             version: Version::V3_1_1,
             paused: false,
             waits_for: WaitsFor::Credit,

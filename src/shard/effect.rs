@@ -15,7 +15,8 @@ pub enum Effect {
         /// Why, for the log.
         cause: CloseCause,
     },
-    /// Stop reading this connection: there is no credit for its publishes.
+    /// Stop reading this connection: there is no credit for its publishes, or its CONNECT waits for its password to be
+    /// verified.
     Pause(ConnId),
     /// Read it again.
     Resume(ConnId),

@@ -37,7 +37,7 @@ impl Shard {
             peer: connection.peer,
             listener: connection.listener,
             client_id: Some(c.client_id.clone()),
-            user: principal.and_then(|p| p.user.clone()),
+            user: principal.and_then(|p| p.user.as_ref()).map(|user| user.name.clone()),
             certificate: principal.and_then(|p| p.certificate.clone()),
             cause,
         };

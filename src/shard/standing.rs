@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::mqtt::ReasonCode;
 use crate::policy::rules::{Action, ClientRules, FilterVerdict, Rules};
-use crate::policy::{CertificateRefusal, Presented, Principal};
+use crate::policy::{CertificateRefusal, Presented, Principal, ProvedUser};
 use crate::session::{ConnId, Outgoing};
 
 use super::Shard;
@@ -176,12 +176,11 @@ impl Shard {
         if let Err(refusal) = judged {
             return Some(refusal.to_string());
         }
-        if let Some(conn) = c.conn {
-            let proof = self.connections[conn.index as usize].proof;
-            let proved = principal.and_then(|p| p.user.as_deref()).zip(proof);
-            if !self.snapshot.credentials.still_accept(proved) {
-                return Some("the user is no longer there, or has another password".to_owned());
-            }
+        let proved = principal.and_then(|p| p.user.as_ref());
+        // Of who is not connected only what was proved counts.
+        if (c.conn.is_some() || proved.is_some()) && !self.snapshot.credentials.still_accept(proved) {
+            let why = "the user is gone or has another password, or credentials are required now";
+            return Some(why.to_owned());
         }
         let anonymous = Principal::default();
         self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id).map(|refusal| refusal.why.to_owned())
@@ -252,7 +251,7 @@ impl Shard {
     }
 
     /// What a connection has proved so far.
-    pub(super) fn principal(&self, conn: ConnId, user: Option<Box<str>>) -> Principal {
+    pub(super) fn principal(&self, conn: ConnId, user: Option<ProvedUser>) -> Principal {
         let connection = &self.connections[conn.index as usize];
         debug_assert!(connection.phase == Phase::Connecting, "it is asked before CONNECT is accepted");
         Principal { certificate: connection.certificate.clone(), user }

@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 
 use crate::mqtt::ReasonCode;
 use crate::mqtt::connect::Connect;
-use crate::policy::Generation;
 use crate::policy::credentials::{CredentialRefusal, Credentials, Judgement, Proof, StoredPassword};
 use crate::policy::verified::{LoginKey, Verified};
+use crate::policy::{Generation, ProvedUser};
 use crate::session::ConnId;
 
 use super::Shard;
@@ -73,8 +73,8 @@ pub enum PasswordOutcome {
 /// What came of a CONNECT's credentials.
 #[derive(Debug)]
 pub(super) enum Authentication {
-    /// They hold, or none are asked for. The user name, if one was proved.
-    Proved(Option<Box<str>>),
+    /// They hold, or none are asked for. The user, if one was proved.
+    Proved(Option<ProvedUser>),
     /// They are being verified: CONNECT goes on when the answer is there.
     Waits,
     /// They do not hold.
@@ -88,6 +88,8 @@ pub(super) enum Login {
     Waits,
     /// What came of a check of these.
     Verified(LoginKey, PasswordOutcome),
+    /// The time for CONNECT is over.
+    Late,
 }
 
 /// A check under way.
@@ -205,13 +207,13 @@ impl Shard {
         let outcome = match login {
             _ if self.verifying.verified.holds(user, key) => Some(PasswordOutcome::Right),
             Some(Login::Verified(of, outcome)) if of == key => Some(outcome),
+            Some(Login::Late) => return Authentication::Refused(BUSY),
             // Not asked for yet, or what is stored is another meanwhile.
             _ => None,
         };
         match outcome {
             Some(PasswordOutcome::Right) if exists => {
-                connection.proof = Some(stored.proof());
-                Authentication::Proved(Some(user.into()))
+                Authentication::Proved(Some(ProvedUser { name: user.into(), proof: stored.proof() }))
             }
             Some(PasswordOutcome::Right | PasswordOutcome::Wrong) => {
                 Authentication::Refused(explain(CredentialRefusal::Wrong))
@@ -291,13 +293,17 @@ impl Shard {
     pub(super) fn go_on_connecting(&mut self) -> bool {
         for _ in 0..CONNECTS_PER_TURN {
             let Some(conn) = self.verifying.next_to_read() else { break };
-            if let Some(c) = self.connection_mut(conn) {
-                c.paused = false;
-                self.effects.push_back(Effect::Resume(conn));
-                self.read_on(conn);
-            }
+            self.read_connect_again(conn);
         }
         self.verifying.has_more()
+    }
+
+    fn read_connect_again(&mut self, conn: ConnId) {
+        if let Some(c) = self.connection_mut(conn) {
+            c.paused = false;
+            self.effects.push_back(Effect::Resume(conn));
+            self.read_on(conn);
+        }
     }
 
     /// Whether a CONNECT has come on this connection whose credentials are being verified.
@@ -315,11 +321,12 @@ impl Shard {
 
     /// The time for CONNECT is over. True: it had come, and only its password was not verified in time.
     pub(super) fn give_up_verifying(&mut self, conn: ConnId) -> bool {
-        let verifying = self.is_verifying(conn);
-        if verifying {
-            self.refuse(conn, None, BUSY);
-        }
-        verifying
+        let Some(login) = self.connection_mut(conn).and_then(|c| c.login.as_deref_mut()) else {
+            return false;
+        };
+        *login = Login::Late;
+        self.read_connect_again(conn);
+        true
     }
 }
 

@@ -160,3 +160,11 @@ pub(crate) fn broker() -> &'static (Identity, Authority) {
         (authority.issue(&contents), authority)
     })
 }
+
+pub(crate) fn pem(der: &[u8]) -> String {
+    use base64::Engine;
+    let base64 = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> =
+        base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}

@@ -12,6 +12,7 @@ mod keys;
 mod live;
 mod names;
 mod node;
+mod openssl;
 mod proof;
 mod resumed;
 mod shaken;

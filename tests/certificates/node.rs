@@ -84,8 +84,12 @@ impl Broker {
         self.node.install(snapshot(generation, &policy, requirement));
     }
 
+    pub(crate) fn address(&self, carried: Carried) -> SocketAddr {
+        self.addresses[carried as usize]
+    }
+
     pub(crate) fn dial(&self, carried: Carried, config: &Arc<ClientConfig>) -> Result<Wire, Heard> {
-        Wire::dial(self.addresses[carried as usize], carried, config)
+        Wire::dial(self.address(carried), carried, config)
     }
 
     /// Dials and connects, with a client identifier that nobody had.

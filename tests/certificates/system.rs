@@ -8,18 +8,10 @@ use std::process::Command;
 use tidemq::net::tls::trust::{SystemAuthorities, WebPkiTrust};
 use tidemq::policy::certificates::{Distrust, Trust};
 
-use super::issue::{Validity, client, now, stranger, trusted};
+use super::issue::{Validity, client, now, pem, stranger, trusted};
 
 /// In the child: where the chain lies that it is to verify.
 const CHAIN: &str = "TIDEMQ_TEST_CHAIN";
-
-fn pem(der: &[u8]) -> String {
-    use base64::Engine;
-    let base64 = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<&str> =
-        base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
-}
 
 /// Runs one of the tests below in a process that takes `store` for the system's authorities.
 fn in_a_process(test: &str, store: &Path, chain: &Path) {

@@ -9,7 +9,9 @@ use std::hash::Hash;
 use super::Problem;
 use crate::control::read::Section;
 use crate::control::validate;
-use crate::policy::{ClientIdPolicy, Listing, RefusedPublish, Thumbprint};
+use crate::policy::credentials::BadStoredPassword;
+use crate::policy::rules::{Access, ClientMatch, Rule, RuleField, TopicMatch};
+use crate::policy::{ClientIdPolicy, Listing, RefusedPublish, Rules, StoredPassword, Thumbprint};
 
 /// What is asked of client certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,19 +80,8 @@ pub struct ClientCertificate {
 pub struct User {
     /// As the client sends it.
     pub name: String,
-    /// Of the password.
-    pub password: PasswordHash,
-}
-
-/// An argon2id hash in PHC form. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(pub String);
-
-/// Says that it is there, and nothing of it.
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("PasswordHash(..)")
-    }
+    /// What is kept of the password.
+    pub password: StoredPassword,
 }
 
 /// What holds for all topic rules.
@@ -123,6 +114,43 @@ pub(in crate::control) const RULES_APPLY: &[(&str, RulesApply)] =
     &[("certificates", RulesApply::Certificates), ("always", RulesApply::Always)];
 pub(in crate::control) const REFUSED_PUBLISH: &[(&str, RefusedPublish)] =
     &[("acknowledge", RefusedPublish::Acknowledge), ("close", RefusedPublish::Close)];
+pub(in crate::control) const ACCESSES: &[(&str, Access)] = &[
+    ("deny", Access::Deny),
+    ("read", Access::Read),
+    ("write", Access::Write),
+    ("read-write", Access::ReadWrite),
+];
+pub(in crate::control) const MATCHES: &[(&str, Match)] =
+    &[("all", Match::All), ("specific", Match::Specific), ("pattern", Match::Pattern)];
+
+/// How a rule finds clients or topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Match {
+    All,
+    Specific,
+    Pattern,
+}
+
+impl Match {
+    /// How a rule finds clients, and what by.
+    pub(in crate::control) fn of_client(client: &ClientMatch) -> (Match, &str) {
+        match client {
+            ClientMatch::All => (Match::All, ""),
+            ClientMatch::Specific(name) => (Match::Specific, name),
+            ClientMatch::Pattern(pattern) => (Match::Pattern, pattern),
+        }
+    }
+
+    /// How a rule finds topics, and what by.
+    pub(in crate::control) fn of_topic(topic: &TopicMatch) -> (Match, &str) {
+        match topic {
+            TopicMatch::All => (Match::All, ""),
+            TopicMatch::Specific(filter) => (Match::Specific, filter),
+            TopicMatch::Pattern(pattern) => (Match::Pattern, pattern),
+        }
+    }
+}
+
 /// The certificate that the broker makes itself.
 const AUTO: &str = "auto";
 
@@ -267,21 +295,22 @@ pub(super) fn read_users(sections: Vec<Section<'_>>, problems: &mut Vec<Problem>
     let mut users = Vec::new();
     for (index, mut s) in sections.into_iter().enumerate() {
         let name = name(&mut s, &mut names, index);
-        let password = s.string("password").map(str::to_owned);
-        match &password {
-            None if !s.has("password") => {
-                s.report("password", "is missing".into(), "make it with `tidemq user passwd NAME`".into());
+        // What was written may be the password itself: it is not repeated.
+        let password = match s.string("password").map(str::parse::<StoredPassword>) {
+            Some(Ok(password)) => Some(password),
+            Some(Err(bad)) => {
+                s.report("password", bad.to_string(), BadStoredPassword::REMEDY.into());
+                None
             }
-            // What was written may be the password itself: it is not repeated.
-            Some(hash) => {
-                if let Err(what) = validate::password_hash(hash) {
-                    s.report("password", what, "make it with `tidemq user passwd NAME`".into());
+            None => {
+                if !s.has("password") {
+                    s.report("password", "is missing".into(), BadStoredPassword::REMEDY.into());
                 }
+                None
             }
-            None => {}
-        }
+        };
         problems.extend(s.finish());
-        users.extend(name.zip(password).map(|(name, hash)| User { name, password: PasswordHash(hash) }));
+        users.extend(name.zip(password).map(|(name, password)| User { name, password }));
     }
     users
 }
@@ -293,6 +322,81 @@ pub(super) fn read_rule_settings(mut s: Section<'_>, problems: &mut Vec<Problem>
     };
     problems.extend(s.finish());
     settings
+}
+
+/// The rules, each of them well formed; what is wrong with all of them together is reported too.
+pub(super) fn read_rules(sections: Vec<Section<'_>>, problems: &mut Vec<Problem>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let mut indices = Vec::new();
+    for (index, mut s) in sections.into_iter().enumerate() {
+        let rule = read_rule(&mut s);
+        problems.extend(s.finish());
+        if let Some(rule) = rule {
+            rules.push(rule);
+            indices.push(index);
+        }
+    }
+    for wrong in Rules::compile(rules.clone()).err().into_iter().flatten() {
+        let field = match wrong.field {
+            RuleField::Client => "client",
+            RuleField::Topic => "topic",
+        };
+        problems.push(Problem {
+            path: format!("rule[{}].{field}", indices[wrong.index.0 as usize]),
+            line: None,
+            what: format!("rule {:?}: {}", wrong.name, wrong.what),
+            remedy: wrong.remedy,
+        });
+    }
+    rules
+}
+
+fn read_rule(s: &mut Section<'_>) -> Option<Rule> {
+    let name = s.string("name").unwrap_or_default().to_owned();
+    if !validate::is_name(&name) {
+        s.report("name", "is not a name".into(), "write 1 to 256 bytes without control characters".into());
+    }
+    let access = required(s, "access", ACCESSES);
+    let client = required(s, "client_match", MATCHES).zip(operand(s, "client_match", "client"));
+    let topic = required(s, "topic_match", MATCHES).zip(operand(s, "topic_match", "topic"));
+    let client = client.map(|(how, text)| match how {
+        Match::All => ClientMatch::All,
+        Match::Specific => ClientMatch::Specific(text),
+        Match::Pattern => ClientMatch::Pattern(text),
+    });
+    let topic = topic.map(|(how, text)| match how {
+        Match::All => TopicMatch::All,
+        Match::Specific => TopicMatch::Specific(text),
+        Match::Pattern => TopicMatch::Pattern(text),
+    });
+    Some(Rule { name, access: access?, client: client?, topic: topic? })
+}
+
+/// A field that has no default: what is left out must not grant anything.
+fn required<T: Copy>(s: &mut Section<'_>, field: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    let choice = s.choice_if_there(field, choices);
+    if choice.is_none() && !s.has(field) {
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
+        s.report(field, "is missing".into(), format!("write {}", names.join(" or ")));
+    }
+    choice
+}
+
+/// What a rule finds clients or topics by: nothing, if all are meant.
+fn operand(s: &mut Section<'_>, how: &'static str, field: &'static str) -> Option<String> {
+    let text = s.string(field);
+    match (s.string(how), text) {
+        (Some("all"), Some(text)) if !text.is_empty() => {
+            let what = format!("says something, and {how} is \"all\"");
+            s.report(field, what, format!("remove it, or write {how} = \"specific\" or \"pattern\""));
+            None
+        }
+        (Some("specific" | "pattern"), None) if !s.has(field) => {
+            s.report(field, "is missing".into(), format!("write it, or {how} = \"all\""));
+            None
+        }
+        (_, text) => Some(text.unwrap_or_default().to_owned()),
+    }
 }
 
 /// The name of an entry: there, fit to be shown, and nobody else's.

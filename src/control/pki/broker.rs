@@ -1,5 +1,7 @@
 //! The certificate that the broker makes for itself when none is configured, and when it makes a new one.
 
+use zeroize::Zeroizing;
+
 use super::describe::{self, Description};
 use super::make::{self, BrokerRequest};
 use super::{Certified, Issuer, KeyType, PkiError, SanName, Store, Thumbprint, store};
@@ -73,29 +75,43 @@ pub fn ensure(
     {
         return Ok(kept);
     }
-    renew(store, issuer, names.wanted(), now)
+    let made = renewed(store, issuer, names.wanted(), None, now)?;
+    keep(store, &made)?;
+    Ok(made)
 }
 
-/// Makes a new one in place of what is there, at a time in seconds since 1970.
+/// Makes a new one, at a time in seconds since 1970; [`keep`] puts it in the place of the one that is there. Without a
+/// type of key it gets one like that one's.
 ///
 /// # Errors
-/// It cannot be made or stored; what was there stays.
-pub fn renew(
+/// It cannot be made.
+pub fn renewed(
     store: &Store,
     issuer: Option<&Issuer>,
     names: &[SanName],
+    key_type: Option<KeyType>,
     now: i64,
 ) -> Result<BrokerCertificate, PkiError> {
-    let request =
-        BrokerRequest { names: names.to_vec(), days: make::BROKER_DAYS, key_type: KeyType::default() };
-    let certified = make::broker(issuer, &request, now)?;
-    let made = described(certified, Made::Now)?;
-    let mut text = store::pem_of_chain(&made.certified.chain).into_bytes();
+    let key_type = match key_type {
+        Some(key_type) => key_type,
+        None => {
+            current(store)?.and_then(|kept| KeyType::described(&kept.description.key)).unwrap_or_default()
+        }
+    };
+    let request = BrokerRequest { names: names.to_vec(), days: make::BROKER_DAYS, key_type };
+    described(make::broker(issuer, &request, now)?, Made::Now)
+}
+
+/// Puts a new one in the place of the one that is there.
+///
+/// # Errors
+/// The disk fails; what was there stays.
+pub fn keep(store: &Store, made: &BrokerCertificate) -> Result<(), PkiError> {
+    let mut text = Zeroizing::new(store::pem_of_chain(&made.certified.chain).into_bytes());
     if let Some(key) = &made.certified.key {
         text.extend_from_slice(&store::pem_of_key(key));
     }
-    store.write(&store.current(), &zeroize::Zeroizing::new(text))?;
-    Ok(made)
+    store.write(&store.current(), &text)
 }
 
 /// The one that is kept, if there is one. A file that is damaged counts as none: a new one costs nothing.

@@ -4,22 +4,23 @@ use std::net::IpAddr;
 
 use rustls_pki_types::CertificateDer;
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::oid_registry as oids;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name, X509Version};
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
 use super::PkiError;
+pub use crate::net::tls::presented::thumbprint;
+pub(super) use crate::net::tls::presented::{common_name, subject_text};
 use crate::policy::certificates::{CommonName, Thumbprint};
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Whose it is, for people: `CN=device1,O=Example`. Special and control characters are escaped.
+    /// Whose it is, for people: `CN=device1,O=Example`.
     pub subject: String,
     /// Who issued it.
     pub issuer: String,
@@ -49,12 +50,6 @@ pub struct Description {
     pub sha256: Thumbprint,
 }
 
-/// SHA-256 of a certificate.
-#[must_use]
-pub fn thumbprint(certificate: &[u8]) -> Thumbprint {
-    Thumbprint(Sha256::digest(certificate).into())
-}
-
 /// Reads a whole certificate and nothing behind it.
 pub(super) fn parse(certificate: &[u8]) -> Result<X509Certificate<'_>, PkiError> {
     match X509Certificate::from_der(certificate) {
@@ -65,7 +60,8 @@ pub(super) fn parse(certificate: &[u8]) -> Result<X509Certificate<'_>, PkiError>
 
 /// Whose a certificate is, for a message.
 pub(super) fn subject(certificate: &[u8]) -> String {
-    parse(certificate).map_or_else(|_| "nobody that can be read".into(), |parsed| name(parsed.subject()))
+    parse(certificate)
+        .map_or_else(|_| "nobody that can be read".into(), |parsed| subject_text(parsed.subject()))
 }
 
 /// Says what a certificate says.
@@ -76,8 +72,8 @@ pub fn describe(certificate: &CertificateDer<'_>) -> Result<Description, PkiErro
     let parsed = parse(certificate)?;
     let authority = parsed.basic_constraints().ok().flatten().is_some_and(|found| found.value.ca);
     Ok(Description {
-        subject: name(parsed.subject()),
-        issuer: name(parsed.issuer()),
+        subject: subject_text(parsed.subject()),
+        issuer: subject_text(parsed.issuer()),
         common_name: common_name(parsed.subject()),
         alternative_names: alternative_names(&parsed),
         not_before: parsed.validity().not_before.timestamp(),
@@ -105,69 +101,6 @@ pub fn moment(unix_secs: i64) -> String {
     moment.and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| format!("second {unix_secs}"))
 }
 
-/// A distinguished name as RFC 4514 escapes it, so that no value can pass for two; in the certificate's order.
-#[must_use]
-pub fn name(name: &X509Name<'_>) -> String {
-    let parts = name.iter().map(|rdn| rdn.iter().map(attribute).collect::<Vec<_>>().join("+"));
-    parts.collect::<Vec<_>>().join(",")
-}
-
-fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
-    let kind = oid2abbrev(attribute.attr_type(), oid_registry());
-    let kind = kind.map_or_else(|_| attribute.attr_type().to_id_string(), str::to_owned);
-    match text(attribute) {
-        Some(text) => format!("{kind}={}", escaped(&text)),
-        None => format!("{kind}=#{}", hexadecimal(attribute.attr_value().data)),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let last = text.chars().count().saturating_sub(1);
-    let mut out = String::with_capacity(text.len());
-    for (place, found) in text.chars().enumerate() {
-        match found {
-            ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=' => out.extend(['\\', found]),
-            '#' | ' ' if place == 0 => out.extend(['\\', found]),
-            ' ' if place == last => out.push_str("\\ "),
-            // What would move the cursor, or turn the line around.
-            _ if found.is_control()
-                || matches!(found, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                let mut bytes = [0; 4];
-                let bytes = found.encode_utf8(&mut bytes).bytes();
-                bytes.for_each(|byte| out.push_str(&format!("\\{byte:02X}")));
-            }
-            _ => out.push(found),
-        }
-    }
-    out
-}
-
-/// A value as text, if its type is a text's and its bytes are well formed.
-fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
-    use x509_parser::asn1_rs::{BmpString, Tag, UniversalString};
-    let value = attribute.attr_value();
-    match value.tag() {
-        Tag::BmpString => BmpString::try_from(value.clone()).ok().map(|text| text.string()),
-        Tag::UniversalString => UniversalString::try_from(value.clone()).ok().map(|text| text.string()),
-        _ => attribute.as_str().ok().map(str::to_owned),
-    }
-}
-
-/// The Common Name of a subject: the client name.
-#[must_use]
-pub fn common_name(subject: &X509Name<'_>) -> CommonName {
-    let mut found = subject.iter_common_name();
-    match (found.next(), found.next()) {
-        (None, _) => CommonName::None,
-        (Some(_), Some(_)) => CommonName::Several,
-        (Some(one), None) => match text(one).filter(|text| !text.is_empty() && !text.contains('\0')) {
-            Some(text) => CommonName::One(text.into()),
-            None => CommonName::None,
-        },
-    }
-}
-
 fn alternative_names(parsed: &X509Certificate<'_>) -> Vec<String> {
     let found = parsed.subject_alternative_name().ok().flatten();
     found.map_or_else(Vec::new, |names| names.value.general_names.iter().map(general_name).collect())
@@ -182,7 +115,7 @@ pub(super) fn general_name(found: &GeneralName<'_>) -> String {
             Some(address) => format!("IP:{address}"),
             None => format!("IP:#{}", hexadecimal(bytes)),
         },
-        GeneralName::DirectoryName(found) => format!("name:{}", name(found)),
+        GeneralName::DirectoryName(found) => format!("name:{}", subject_text(found)),
         other => other.to_string().escape_debug().to_string(),
     }
 }

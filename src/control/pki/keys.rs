@@ -7,7 +7,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
-    EcdsaKeyPair,
+    EcdsaKeyPair, Ed25519KeyPair,
 };
 use rcgen::{KeyPair, RsaKeySize};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -60,18 +60,36 @@ impl FromStr for KeyType {
     }
 }
 
+impl KeyType {
+    /// The type of a key as a description says it: `ECDSA P-256`; `None` if none such is made here.
+    #[must_use]
+    pub fn described(text: &str) -> Option<KeyType> {
+        let plain = |text: &str| text.to_ascii_lowercase().replace([' ', '-'], "");
+        NAMES.iter().find(|(name, _)| plain(name) == plain(text)).map(|(_, known)| *known)
+    }
+}
+
 /// Makes a key.
 pub(super) fn generate(kind: KeyType) -> Result<KeyPair, PkiError> {
     let rsa = |size| KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size);
     match kind {
         KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
         KeyType::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
-        KeyType::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519),
+        KeyType::Ed25519 => return ed25519(),
         KeyType::Rsa2048 => rsa(RsaKeySize::_2048),
         KeyType::Rsa3072 => rsa(RsaKeySize::_3072),
         KeyType::Rsa4096 => rsa(RsaKeySize::_4096),
     }
     .map_err(|error| PkiError::Making(error.to_string()))
+}
+
+/// In the first version of PKCS#8: openssl 3.0 does not read the second, which the maker would write.
+fn ed25519() -> Result<KeyPair, PkiError> {
+    let made = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1());
+    let document = made.map_err(|error| PkiError::Making(error.to_string()))?;
+    let key = PrivatePkcs8KeyDer::from(document.as_ref());
+    KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519)
+        .map_err(|error| PkiError::Making(error.to_string()))
 }
 
 /// The key as PKCS#8.

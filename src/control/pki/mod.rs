@@ -21,13 +21,14 @@ mod tests;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-pub use self::describe::{Description, describe};
+pub use self::describe::{Description, describe, moment};
 pub use self::error::PkiError;
 pub use self::issuer::Issuer;
 pub use self::keys::KeyType;
 pub use self::names::{SanName, host_names};
 pub use self::read::{Imported, import};
 pub use self::store::Store;
+pub use self::suitable::{Expiry, doubts_of_broker};
 pub use crate::policy::certificates::Thumbprint;
 
 /// A certificate, what leads from it to its authority, and its key if that is there. Debug output never shows the key.

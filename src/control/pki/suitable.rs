@@ -42,21 +42,31 @@ fn server(certified: &Certified, now: i64) -> Result<(), PkiError> {
     if said.version != 3 {
         return Err(PkiError::Version1(said.subject));
     }
-    if said.is_authority {
-        return refuse("it is an authority's own, which clients do not accept from a server");
-    }
     let parsed = describe::parse(certified.certificate())?;
     let usage = parsed.extended_key_usage().ok().flatten();
     if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
         return refuse("it is not meant for server authentication (serverAuth)");
     }
-    if said.alternative_names.is_empty() {
-        return refuse("it has no alternative names, and clients look for the broker's name there only");
-    }
     if now < said.not_before {
         return Err(PkiError::NotYetValid { subject: said.subject, when: moment(said.not_before) });
     }
     unexpired(&said, now)
+}
+
+/// Why some clients will not accept what others do, as the broker's certificate.
+///
+/// # Errors
+/// It cannot be read.
+pub fn doubts_of_broker(certified: &Certified) -> Result<Vec<&'static str>, PkiError> {
+    let said = describe::describe(certified.certificate())?;
+    let mut doubts = Vec::new();
+    if said.is_authority {
+        doubts.push("it is an authority's own (CA:TRUE), which many clients do not accept from a server");
+    }
+    if said.alternative_names.is_empty() {
+        doubts.push("it has no alternative names, and most clients look for the broker's name there only");
+    }
+    Ok(doubts)
 }
 
 impl Imported {

@@ -264,6 +264,7 @@ fn who_speaks_no_tls_gets_an_alert_and_a_clean_end() {
     }
     assert!(bench.toy.opened.is_empty());
     assert_eq!((bench.net.counters().tls.not_tls, bench.net.rejections().len()), (4, 4));
+    assert!(bench.net.rejections().iter().all(|kept| kept.cause.contains("does not speak TLS")));
     assert_eq!(bench.seats.taken(), 0);
 }
 

@@ -41,8 +41,8 @@ pub fn thumbprint(der: &[u8]) -> Thumbprint {
     Thumbprint(Sha256::digest(der).into())
 }
 
-/// All of them count, also those that cannot be read and those that share a relative name.
-fn common_name(name: &X509Name<'_>) -> CommonName {
+/// The Common Name of a subject. All of them count, also those that cannot be read and those that share a relative name.
+pub fn common_name(name: &X509Name<'_>) -> CommonName {
     let mut values = name.iter_common_name();
     let Some(first) = values.next() else { return CommonName::None };
     if values.next().is_some() {
@@ -80,8 +80,9 @@ fn text(value: &Any<'_>) -> Option<String> {
     }
 }
 
-/// As RFC 4514 writes names: the last relative name first, special characters escaped.
-fn subject_text(name: &X509Name<'_>) -> String {
+/// A name for people, capped at 256 characters, as RFC 4514 writes it: the last relative name first, special characters
+/// escaped.
+pub fn subject_text(name: &X509Name<'_>) -> String {
     let types = OidRegistry::default().with_x509().with_pkcs1();
     let relative: Vec<_> = name.iter_rdn().collect();
     let mut out = String::new();

@@ -1,8 +1,10 @@
 //! What can be wrong with a rule, each with its remedy. Judges no client and no topic.
 
+use std::collections::HashSet;
+
 use regex::RegexBuilder;
 
-use super::rule::{ClientMatch, Rule, RuleField, TopicMatch};
+use super::rule::{ClientMatch, Rule, RuleField, RuleIndex, TopicMatch};
 use super::topic::{LEVELS, PLACEHOLDER, is_shallow};
 use crate::mqtt::topic::is_valid_filter;
 
@@ -15,19 +17,29 @@ const PATTERN_NESTING: u32 = 64;
 /// What is wrong, and the remedy.
 pub(super) type Fault = (RuleField, String, String);
 
-/// Everything that is wrong with a rule by itself.
-pub(super) fn faults(rule: &Rule) -> Vec<Fault> {
-    client_fault(&rule.client).into_iter().chain(topic_fault(&rule.topic)).collect()
+/// Everything that is wrong with each rule by itself.
+pub(super) fn faults(rules: &[Rule]) -> impl Iterator<Item = (RuleIndex, Fault)> {
+    // Many rules may have the same pattern, and compiling it is dear.
+    let mut fine: HashSet<&str> = HashSet::new();
+    (0..).map(RuleIndex).zip(rules).flat_map(move |(index, rule)| {
+        let client = match &rule.client {
+            ClientMatch::Pattern(pattern) if fine.contains(&**pattern) => None,
+            client => client_fault(client),
+        };
+        if let (ClientMatch::Pattern(pattern), None) = (&rule.client, &client) {
+            fine.insert(pattern);
+        }
+        client.into_iter().chain(topic_fault(&rule.topic)).map(move |fault| (index, fault))
+    })
 }
 
 fn client_fault(client: &ClientMatch) -> Option<Fault> {
     let fault = |what: String, remedy: &str| Some((RuleField::Client, what, remedy.to_owned()));
     match client {
-        ClientMatch::All => None,
         ClientMatch::Specific(name) if name.is_empty() => {
             fault("there is no client name".into(), "write the client's name, or set Client Match to All")
         }
-        ClientMatch::Specific(_) => None,
+        ClientMatch::All | ClientMatch::Specific(_) => None,
         ClientMatch::Pattern(pattern) if pattern.is_empty() => fault(
             "there is no regular expression".into(),
             "write one, such as dev.* for names that begin with dev, or set Client Match to All",

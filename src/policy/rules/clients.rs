@@ -135,7 +135,7 @@ impl Clients {
         Ok(Clients {
             named: Arc::new(named),
             of_pattern: own.collect(),
-            patterns: anchored(&texts).ok_or(last)?,
+            patterns: anchored(&texts, PATTERNS_BYTES).ok_or(last)?,
             rules: rules.len(),
         })
     }
@@ -174,19 +174,30 @@ fn few(rules: usize) -> usize {
     FEW.max(rules / 128)
 }
 
-/// All patterns as one set, each to match a whole name. `None`: too large.
-fn anchored(patterns: &[&str]) -> Option<RegexSet> {
+/// All patterns as one set, each to match a whole name. `None`: they take more than `limit` bytes.
+fn anchored(patterns: &[&str], limit: usize) -> Option<RegexSet> {
     let set = |texts: &[String]| {
-        RegexSetBuilder::new(texts).size_limit(PATTERNS_BYTES).dfa_size_limit(8 << 20).nest_limit(128).build()
+        RegexSetBuilder::new(texts).size_limit(limit).dfa_size_limit(8 << 20).nest_limit(128).build()
     };
-    let alone = |text: &String| set(std::slice::from_ref(text)).is_ok();
     let texts: Vec<String> = patterns
         .iter()
         .map(|pattern| {
             let text = format!("^(?:{pattern})$");
             // `(?x)dev # comment` ends with its line.
-            if alone(&text) { text } else { format!("^(?:{pattern}\n)$") }
+            let is_open = pattern.contains('#') && set(std::slice::from_ref(&text)).is_err();
+            if is_open { format!("^(?:{pattern}\n)$") } else { text }
         })
         .collect();
     set(&texts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_patterns_together_have_a_limit() {
+        let patterns = [r"\w+a", r"\w+b"];
+        assert!(anchored(&patterns, 1 << 10).is_none() && anchored(&patterns, PATTERNS_BYTES).is_some());
+    }
 }

@@ -7,16 +7,26 @@
 
 mod check;
 mod clients;
+mod explain;
+mod lint;
+mod places;
 mod rule;
 mod topic;
+mod trie;
+mod walk;
 
 use std::sync::Arc;
 
 use crate::mqtt::topic::parse_shared;
 use clients::Clients;
-use topic::{Relation, RuleTopic};
+use places::{Entry, NO_RULE, PlaceId};
+use topic::RuleTopic;
+use trie::Trie;
+use walk::Walk;
 
 pub use clients::ClientRules;
+pub use explain::{Decided, Explanation, Passed, WhyNot};
+pub use lint::{Finding, Oddity};
 pub use rule::{Access, Action, ClientMatch, Rule, RuleField, RuleIndex, RuleProblem, TopicMatch};
 
 /// What a topic name was judged to be.
@@ -48,11 +58,15 @@ pub struct Rules {
     clients: Clients,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Compiled {
     rules: Vec<Rule>,
+    /// What each grants: in a row, as judging reads nothing else of a rule.
+    access: Vec<Access>,
     topics: Vec<RuleTopic>,
-    places: Vec<u32>,
+    /// Where each rule's topic stands in the trie.
+    places: Vec<PlaceId>,
+    trie: Trie,
 }
 
 /// No rules: everything is refused.
@@ -68,35 +82,32 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong with any of them.
     pub fn compile(rules: Vec<Rule>) -> Result<Rules, Vec<RuleProblem>> {
-        let mut problems = Vec::new();
-        for (index, rule) in (0..).map(RuleIndex).zip(&rules) {
-            let found = check::faults(rule).into_iter();
-            problems.extend(found.map(|(field, what, remedy)| RuleProblem {
-                index,
-                name: rule.name.clone(),
-                field,
-                what,
-                remedy,
-            }));
-        }
+        let problem = |(index, (field, what, remedy)): (RuleIndex, check::Fault)| RuleProblem {
+            index,
+            name: rules[index.0 as usize].name.clone(),
+            field,
+            what,
+            remedy,
+        };
+        let problems: Vec<RuleProblem> = check::faults(&rules).map(problem).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
         let clients = Clients::new(&rules).map_err(|index| {
-            vec![RuleProblem {
-                index,
-                name: rules[index.0 as usize].name.clone(),
-                field: RuleField::Client,
-                what: format!(
-                    "all regular expressions together take more than {} MiB when compiled",
-                    clients::PATTERNS_BYTES >> 20
-                ),
-                remedy: "use fewer or simpler ones, or (?-u) where ASCII suffices".into(),
-            }]
+            let limit = clients::PATTERNS_BYTES >> 20;
+            let what = format!("all regular expressions together take more than {limit} MiB when compiled");
+            let remedy = "use fewer or simpler ones, or (?-u) where ASCII suffices".to_owned();
+            vec![problem((index, (RuleField::Client, what, remedy)))]
         })?;
         let topics: Vec<RuleTopic> = rules.iter().map(|rule| RuleTopic::new(&rule.topic)).collect();
-        let places = (0..).take(rules.len()).collect();
-        Ok(Rules { compiled: Arc::new(Compiled { rules, topics, places }), clients })
+        let entries = (0..).zip(&rules).map(|(index, rule)| Entry {
+            rule: index,
+            is_for_all: rule.client == ClientMatch::All,
+            grants_reading: rule.access.grants(Action::Subscribe),
+        });
+        let (trie, places) = Trie::new(topics.iter().zip(entries));
+        let access = rules.iter().map(|rule| rule.access).collect();
+        Ok(Rules { compiled: Arc::new(Compiled { rules, access, topics, places, trie }), clients })
     }
 
     /// As they were given.
@@ -116,56 +127,38 @@ impl Rules {
         self.clients.resolve(name, &self.compiled.places)
     }
 
-    fn fits(&self, client: &ClientRules, index: usize) -> bool {
-        self.compiled.rules[index].client == ClientMatch::All || client.own().holds(index as u32)
-    }
-
-    fn may_stand(&self, client: &ClientRules, index: usize) -> bool {
-        client.usable_name().is_some() || !self.compiled.topics[index].holds_name()
-    }
-
     /// Judges a publish, or the reading of a message at its delivery, by the topic's name.
     pub fn judge(&self, client: &ClientRules, action: Action, topic: &str) -> Verdict {
-        let decides = |index: &usize| {
-            self.fits(client, *index)
-                && self.may_stand(client, *index)
-                && self.compiled.topics[*index].matches(client.name(), topic)
-        };
-        match (0..self.compiled.rules.len()).find(decides) {
+        let first = Walk::new(&self.compiled.trie, client, topic).first_match();
+        match self.compiled.access.get(first as usize) {
+            Some(access) => Verdict { allowed: access.grants(action), rule: Some(RuleIndex(first)) },
             None => Verdict { allowed: false, rule: None },
-            Some(index) => Verdict {
-                allowed: self.compiled.rules[index].access.grants(action),
-                rule: Some(RuleIndex(index as u32)),
-            },
         }
     }
 
     /// Judges a subscription by its valid filter; one that is shared (`$share/g/f`) by the filter behind its share
     /// name.
     pub fn judge_filter(&self, client: &ClientRules, filter: &str) -> FilterVerdict {
+        let refused = |rule| FilterVerdict { allowed: false, rule, judged_at_delivery: false };
         let filter = match parse_shared(filter) {
             None => filter,
             Some(Ok(shared)) => shared.filter,
-            Some(Err(())) => return FilterVerdict { allowed: false, rule: None, judged_at_delivery: false },
+            Some(Err(())) => return refused(None),
         };
-        let mut judged_at_delivery = false;
-        for (index, rule) in self.compiled.rules.iter().enumerate() {
-            if !self.fits(client, index) || !self.may_stand(client, index) {
-                continue;
-            }
-            let grants = rule.access.grants(Action::Subscribe);
-            match self.compiled.topics[index].relation(client.name(), filter) {
-                Relation::Apart => {}
-                Relation::Overlaps => judged_at_delivery |= !grants,
-                Relation::Covers => {
-                    return FilterVerdict {
-                        allowed: grants,
-                        rule: Some(RuleIndex(index as u32)),
-                        judged_at_delivery: grants && judged_at_delivery,
-                    };
-                }
-            }
+        let walk = Walk::new(&self.compiled.trie, client, filter);
+        let first = walk.first_covering();
+        if first == NO_RULE {
+            return refused(None);
         }
-        FilterVerdict { allowed: false, rule: None, judged_at_delivery: false }
+        let rule = Some(RuleIndex(first));
+        let grants_reading = |rule: u32| self.compiled.access[rule as usize].grants(Action::Subscribe);
+        if !grants_reading(first) {
+            return refused(rule);
+        }
+        let judged_at_delivery = walk.is_refused_in_part(first, &grants_reading);
+        FilterVerdict { allowed: true, rule, judged_at_delivery }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Level {
     }
 
     /// Begins with `$`, whatever the client.
-    fn is_dollar(&self) -> bool {
+    pub(super) fn is_dollar(&self) -> bool {
         match self {
             Level::Plus | Level::Hash => false,
             Level::Literal(text) => text.starts_with('$'),
@@ -119,30 +119,8 @@ impl RuleTopic {
         Some(levels.join("/"))
     }
 
-    /// Whether it is about a topic name, for a client of which the name is usable or is not asked for.
-    pub(super) fn matches(&self, name: &str, topic: &str) -> bool {
-        let RuleTopic::Levels(levels) = self else { return true };
-        if levels[0].is_wild() && topic.starts_with('$') {
-            return false; // [MQTT-4.7.2-1]
-        }
-        let mut parts = topic.split('/');
-        for level in levels {
-            let fits = match (level, parts.next()) {
-                (Level::Hash, _) => return true,
-                (_, None) => false,
-                (Level::Plus, Some(_)) => true,
-                (Level::Literal(text), Some(part)) => **text == *part,
-                (Level::Client(pieces), Some(part)) => is_expanded(pieces, name, part),
-            };
-            if !fits {
-                return false;
-            }
-        }
-        parts.next().is_none()
-    }
-
     /// How it stands to a valid filter without `$share`, for a client of which the name is usable or is not asked
-    /// for.
+    /// for. The empty topic, which nobody may send, counts as one here: `/+/#` does not cover `/#`.
     pub(super) fn relation(&self, name: &str, filter: &str) -> Relation {
         let RuleTopic::Levels(levels) = self else { return Relation::Covers };
         let filter_wild = filter.starts_with(['+', '#']);
@@ -168,11 +146,36 @@ impl RuleTopic {
         }
         match parts.next() {
             None if covers => Relation::Covers,
-            None => Relation::Overlaps,
             // `a/#` matches `a` too.
-            Some("#") => Relation::Overlaps,
+            None | Some("#") => Relation::Overlaps,
             Some(_) => Relation::Apart,
         }
+    }
+}
+
+impl RuleTopic {
+    /// Whether it matches, for every client, all topics that `other` matches for it. `false` may err.
+    pub(super) fn covers(&self, other: &RuleTopic) -> bool {
+        let (RuleTopic::Levels(ours), RuleTopic::Levels(theirs)) = (self, other) else {
+            return *self == RuleTopic::Every;
+        };
+        if ours[0].is_wild() && theirs[0].is_dollar() {
+            return false; // [MQTT-4.7.2-1]
+        }
+        if matches!((&**ours, &**theirs), ([Level::Plus, Level::Hash], [Level::Hash])) {
+            return true; // There is no topic without a level.
+        }
+        let mut theirs = theirs.iter();
+        for level in ours {
+            match (level, theirs.next()) {
+                (Level::Hash, _) => return true,
+                (_, None | Some(Level::Hash)) => return false,
+                (Level::Plus, Some(_)) => {}
+                (level, Some(other)) if level == other => {}
+                _ => return false,
+            }
+        }
+        theirs.next().is_none()
     }
 }
 

@@ -4,8 +4,8 @@ use super::court::{at_home, bytes_of};
 use super::*;
 use crate::mqtt::connect::Will;
 use crate::mqtt::connect::WillProperties;
-use crate::policy::Credentials;
 use crate::policy::credentials::tests::stored;
+use crate::policy::{Credentials, ProvedUser};
 
 use PasswordOutcome as Outcome;
 
@@ -51,6 +51,12 @@ fn answer(b: &mut Broker, check: &PasswordCheck) {
 fn answer_with(b: &mut Broker, check: &PasswordCheck, outcome: Outcome) {
     b.shards[0].handle_password(check.id, outcome);
     b.settle();
+}
+
+/// What a client has proved by a password.
+fn user(b: &Broker, peer: Peer) -> Option<ProvedUser> {
+    let client = b.shards[0].client_of(peer.conn).expect("connected");
+    b.shards[0].clients[client].standing.principal.as_deref().and_then(|p| p.user.clone())
 }
 
 /// Answers until nothing is asked. How many checks that were.
@@ -139,9 +145,8 @@ fn who_is_proved_is_known_by_which_stored_password() {
     let peer = begin(&mut b, &login(Version::V5, "a", "anna", "secret"));
     answer_all(&mut b);
     let anonymous = b.connect(Version::V5, "b");
-    let proof = |b: &Broker, peer: Peer| b.shards[0].connection(peer.conn).expect("open").proof;
-    assert_eq!(proof(&b, peer), Some(stored("secret").proof()));
-    assert_eq!(proof(&b, anonymous), None);
+    assert_eq!(user(&b, peer), Some(ProvedUser { name: "anna".into(), proof: stored("secret").proof() }));
+    assert_eq!(user(&b, anonymous), None);
 }
 
 /// [MQTT-3.1.4-5]: what follows CONNECT waits with it, in order, and is dropped when the CONNECT is refused.
@@ -215,18 +220,29 @@ fn a_takeover_happens_when_the_password_is_verified_and_not_before() {
     answer_all(&mut b);
     assert_eq!(code(&b.received(wrong)), "BadUserNameOrPassword");
     assert_eq!((b.received(running), b.received(s)), (vec![], vec![]), "nothing was touched");
-    // The right ones come before another user's, whose session it then is not.
-    let other = Connect { user_name: Some("anna"), ..login(Version::V5, "id", "anna", "secret") };
+    // Somebody else, rightly: the session is anna's.
     apply(&mut b, 1, with_users(false, &[("anna", "secret"), ("bert", "geheim")]));
     let by_bert = begin(&mut b, &login(Version::V5, "id", "bert", "geheim"));
-    let (by_anna, told) = b.connect_with(&other);
-    assert_eq!(code(&told), "Success", "from the cache");
-    assert!(b.received(running)[0].contains("SessionTakenOver"));
-    assert_eq!(b.received(s), ["will q0 id0 w"]);
     answer_all(&mut b);
     assert_eq!(code(&b.received(by_bert)), "ClientIdentifierNotValid");
-    assert_eq!(b.received(by_anna), [""; 0], "the session that is there stays");
+    assert_eq!((b.received(running), b.received(s)), (vec![], vec![]), "nothing was touched");
+    // Anna, from the cache.
+    let (_, told) = b.connect_with(&login(Version::V5, "id", "anna", "secret"));
+    assert_eq!(code(&told), "Success");
+    assert!(b.received(running)[0].contains("SessionTakenOver"));
+    assert_eq!(b.received(s), ["will q0 id0 w"]);
     assert_eq!(b.shards[0].census().sessions, 2);
+}
+
+/// Who waits in the end takes over who did not wait as long.
+#[test]
+fn of_two_that_wait_under_one_identifier_the_later_one_stays() {
+    let mut b = Broker::with(1, with_users(true, &[("anna", "secret")]));
+    let peers = [(), ()].map(|()| begin(&mut b, &login(Version::V5, "id", "anna", "secret")));
+    assert_eq!(answer_all(&mut b), 1);
+    let told = b.received(peers[0]);
+    assert!(told.len() == 2 && told[1].contains("SessionTakenOver"), "{told:?}");
+    assert_eq!(code(&b.received(peers[1])), "Success");
 }
 
 #[test]
@@ -459,7 +475,7 @@ fn a_user_who_goes_or_comes_meanwhile_is_judged_by_what_holds_then() {
     apply(&mut b, 3, with_users(false, &[]));
     answer(&mut b, &asked[0]);
     assert_eq!(code(&b.received(peer)), "Success");
-    assert_eq!(b.shards[0].connection(peer.conn).expect("open").proof, None);
+    assert_eq!(user(&b, peer), None);
     b.send(peer, &Packet::PingReq);
     assert_eq!(b.received(peer), ["PingResp"]);
 }
@@ -481,6 +497,26 @@ fn an_apply_evicts_who_has_another_password_and_nobody_else() {
     // The old password back: verified again all the same.
     apply(&mut b, 2, with_users(true, &users));
     begin(&mut b, &login(Version::V5, "carl", "carl", "neu"));
+}
+
+/// As far as the shard's sweep goes: whoever does nothing is put out too, and without a will.
+#[test]
+fn an_apply_puts_out_who_is_gone_has_another_password_or_none_where_one_is_required() {
+    let users = [("anna", "secret"), ("bert", "geheim"), ("carl", "neu")];
+    let mut b = Broker::with(1, with_users(false, &users));
+    let peers = users.map(|(user, password)| begin(&mut b, &login(Version::V5, user, user, password)));
+    assert_eq!(answer_all(&mut b), 3);
+    let anonymous = b.connect(Version::V5, "nobody");
+    peers.iter().for_each(|peer| assert_eq!(code(&b.received(*peer)), "Success"));
+    apply(&mut b, 1, with_users(false, &[("anna", "secret"), ("bert", "other")]));
+    let told = |b: &mut Broker, peer: Peer| b.received(peer).concat();
+    assert!(told(&mut b, peers[1]).contains("AdministrativeAction"), "another password");
+    assert!(told(&mut b, peers[2]).contains("AdministrativeAction"), "gone");
+    assert_eq!(told(&mut b, peers[0]) + &told(&mut b, anonymous), "");
+    apply(&mut b, 2, with_users(true, &[("anna", "secret")]));
+    assert!(told(&mut b, anonymous).contains("AdministrativeAction"), "required now");
+    assert_eq!(told(&mut b, peers[0]), "");
+    assert_eq!(b.shards[0].census().connected, 1);
 }
 
 #[test]

@@ -12,6 +12,9 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::super::{PkiError, describe};
 use super::Found;
 
+/// No certificate is shorter, as base64.
+const SHORTEST: usize = 100;
+
 /// Takes certificates and keys out of DER and PKCS#12.
 pub(super) fn find(bytes: &[u8], password: Option<&str>, found: &mut Found) -> Result<(), PkiError> {
     if describe::parse(bytes).is_ok() {
@@ -128,7 +131,9 @@ fn unknown(bytes: &[u8]) -> PkiError {
             };
         }
         [0x30, ..] => return PkiError::Broken("the DER file".into()),
-        _ if bytes.trim_ascii().iter().all(is_base64) => "base64 without its BEGIN and END lines",
+        _ if bytes.len() >= SHORTEST && bytes.trim_ascii().iter().all(is_base64) => {
+            "base64 without its BEGIN and END lines"
+        }
         _ if std::str::from_utf8(bytes).is_ok() => "some other text",
         _ => "some other file",
     };
@@ -136,5 +141,5 @@ fn unknown(bytes: &[u8]) -> PkiError {
 }
 
 fn is_base64(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=') || byte.is_ascii_whitespace()
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\r' | b'\n')
 }

@@ -1,0 +1,145 @@
+//! What an operator does with certificates: each command makes or reads what is needed, keeps it in the store, and edits
+//! the draft that names it. All of it happens or nothing.
+//!
+//! It knows the store and the configuration file; whether a broker runs is for Apply to find out.
+
+mod args;
+mod authorities;
+mod broker;
+mod clients;
+mod commands;
+mod draft;
+mod files;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) use args::{Ca, Cert};
+pub(super) use commands::{ca, cert};
+
+use self::draft::DraftFile;
+use self::files::Output;
+use super::apply::Overrides;
+use super::commands::{Paths, store};
+use super::disk::FileFault;
+use super::failure::{Exit, Failure};
+use super::pki::broker::{self as broker_file, BrokerCertificate};
+use super::pki::{Certified, PkiError, Store, Thumbprint};
+
+/// The store and the draft, and what is to become of them.
+struct Registry {
+    store: Store,
+    draft: DraftFile,
+    /// Seconds since 1970.
+    now: i64,
+    /// To be kept when all goes well.
+    certificates: Vec<Certified>,
+    /// To be the broker's own when all goes well.
+    broker: Option<BrokerCertificate>,
+    /// To be written when all goes well.
+    outputs: Vec<Output>,
+}
+
+impl Registry {
+    /// Opens both; a data directory and a configuration that are not there yet are made.
+    fn open(paths: &Paths) -> Result<Registry, Failure> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&paths.data);
+        made.map_err(|error| PkiError::from(FileFault::new(&paths.data, "create it")(error)))?;
+        owned(&paths.data)?;
+        let store_of_certificates = Store::open(&paths.data)?;
+        store(paths, Overrides::default())?.write_fresh_if_absent()?;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Registry {
+            store: store_of_certificates,
+            draft: DraftFile::open(&paths.config)?,
+            now: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            certificates: Vec::new(),
+            broker: None,
+            outputs: Vec::new(),
+        })
+    }
+
+    /// Has a certificate kept, if all goes well.
+    fn keep(&mut self, certified: Certified) -> Thumbprint {
+        let thumbprint = certified.thumbprint();
+        self.certificates.push(certified);
+        thumbprint
+    }
+
+    /// Does all that was prepared, or nothing of it.
+    fn commit(self) -> Result<(), Failure> {
+        self.draft.checked()?;
+        let mut done = Done::default();
+        let result = self.carry_out(&mut done);
+        if result.is_err() {
+            done.undo(&self);
+        }
+        result
+    }
+
+    fn carry_out(&self, done: &mut Done) -> Result<(), Failure> {
+        for output in &self.outputs {
+            output.write()?;
+            done.outputs += 1;
+        }
+        for certified in &self.certificates {
+            let thumbprint = certified.thumbprint();
+            if !self.store.has(&thumbprint) {
+                done.certificates.push(thumbprint);
+            }
+            if certified.key.is_some() && !self.store.has_key(&thumbprint) {
+                done.keys.push(thumbprint);
+            }
+            self.store.put(certified)?;
+        }
+        if self.draft.is_changed() {
+            self.draft.write()?;
+        }
+        // Last: the one that it replaces would be gone.
+        if let Some(made) = &self.broker {
+            broker_file::keep(&self.store, made)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was done and would have to be undone.
+#[derive(Default)]
+struct Done {
+    outputs: usize,
+    certificates: Vec<Thumbprint>,
+    keys: Vec<Thumbprint>,
+}
+
+impl Done {
+    fn undo(&self, registry: &Registry) {
+        registry.outputs[..self.outputs].iter().for_each(Output::remove);
+        let certificates = self.certificates.iter().map(|one| registry.store.remove(one));
+        for undone in certificates.chain(self.keys.iter().map(|one| registry.store.remove_key(one))) {
+            if let Err(error) = undone {
+                eprintln!("tidemq: {error}");
+            }
+        }
+    }
+}
+
+/// Whoever is not the owner of the data directory would leave files there that its owner cannot read.
+fn owned(data: &Path) -> Result<(), Failure> {
+    let owner =
+        fs::metadata(data).map_err(|error| PkiError::from(FileFault::new(data, "look at it")(error)))?.uid();
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let cause = format!("{}: it belongs to another user (number {owner})", data.display());
+    Err(Failure::new(
+        Exit::Data,
+        cause,
+        &format!("do it as that user, such as with `sudo -u '#{owner}' tidemq ...`"),
+    ))
+}
