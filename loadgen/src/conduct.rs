@@ -35,6 +35,8 @@ pub struct Score<'a> {
     pub drain: Nanos,
     /// How long idle connections are held.
     pub hold: Nanos,
+    /// Then they leave and come back.
+    pub again: bool,
 }
 
 /// The state at one moment.
@@ -59,12 +61,21 @@ pub struct Course {
     pub connected: Moment,
     /// The hold of idle connections was over.
     pub held: Option<Moment>,
+    /// Before everybody came back, and when all were ready once more.
+    pub again: Option<(Moment, Moment)>,
     /// From here on latencies counted.
     pub measured_from: Option<Moment>,
     /// The last message was there, or given up.
     pub measured_to: Option<Moment>,
     /// Some connections did not come up, so nothing was published.
     pub gave_up: bool,
+}
+
+impl Course {
+    /// From when to when the connections were made that are told of.
+    pub fn connecting(&self) -> (Moment, Moment) {
+        self.again.unwrap_or((self.before, self.connected))
+    }
 }
 
 impl Score<'_> {
@@ -105,6 +116,9 @@ impl Score<'_> {
         if self.common.plan.publishers == 0 {
             self.hold(progress);
             course.held = Some(self.moment());
+            if self.again && !course.gave_up && !self.is_interrupted() {
+                course.again = Some(self.again(progress, everybody));
+            }
         } else if !course.gave_up && !self.is_interrupted() {
             self.publish(progress, &mut course);
         }
@@ -117,6 +131,20 @@ impl Score<'_> {
         while self.now() < end && !self.is_interrupted() {
             self.look(progress);
         }
+    }
+
+    fn again(&self, progress: &mut Progress, everybody: u64) -> (Moment, Moment) {
+        self.call(Act::Leave, 0);
+        self.until(progress, self.connect_timeout, |t| t[Count::Ready] == 0);
+        // What the broker has to do about those who left is no part of what it does when they come back.
+        let end = self.now() + LOOSE_ENDS;
+        while self.now() < end && !self.is_interrupted() {
+            self.look(progress);
+        }
+        let before = self.moment();
+        self.call(Act::Return, 0);
+        self.until(progress, self.connect_timeout, |t| t[Count::Ready] + t[Count::Failed] >= everybody);
+        (before, self.moment())
     }
 
     fn publish(&self, progress: &mut Progress, course: &mut Course) {

@@ -239,6 +239,9 @@ impl Meter {
             self.measure_from = start + warmup;
             self.next = self.next.min(self.measure_from);
         }
+        if act == Act::Return && self.act < act {
+            (self.first, self.connecting) = (self.last, None);
+        }
         self.act = act;
     }
 

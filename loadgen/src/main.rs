@@ -111,6 +111,7 @@ fn run(options: Options) -> anyhow::Result<Report> {
         connect_timeout: setup.common.connect_timeout,
         drain: setup.drain,
         hold: setup.hold,
+        again: setup.again,
     };
     let before = score.before();
     let workers = setup.cores.iter().enumerate().map(|(me, &core)| driver::spawn(me, core, common.clone()));

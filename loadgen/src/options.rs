@@ -20,6 +20,8 @@ Examples:
     tidemq-load p2p --pairs 200 --window 400 --messages 100000 --qos 2
   15,000 connections, 2,000 a second, held for a minute; memory of the broker per connection
     tidemq-load connect --connections 15000 --connect-rate 2000 --hold 60s --broker-pid $(pidof tidemq)
+  5,000 clients come back at once, each with the TLS session that it had
+    tidemq-load connect -n 5000 --again --resume --broker mqtts://127.0.0.1:8883 --ca ca.pem --broker-pid $(pidof tidemq)
   A shared subscription: how evenly its members are served
     tidemq-load shared --publishers 10 --subscribers 20 --messages 100000 --qos 1
   Fan-out over WebSocket
@@ -68,6 +70,9 @@ pub enum Scenario {
         /// How long they are held once all are there
         #[arg(long, default_value = "0s", value_parser = duration)]
         hold: Nanos,
+        /// Then all leave, and come back at once: latencies, rates and CPU are those of coming back (see --resume)
+        #[arg(long)]
+        again: bool,
         #[command(flatten)]
         common: Common,
     },

@@ -113,6 +113,11 @@ impl Recorder {
         self.phases[phase as usize].get_or_insert_with(|| Box::new(empty())).saturating_record(nanos);
     }
 
+    /// Takes back everything that was recorded of a phase.
+    pub fn forget(&mut self, phase: Phase) {
+        self.phases[phase as usize] = None;
+    }
+
     /// Records an end-to-end latency.
     #[inline]
     pub fn record_end_to_end(&mut self, nanos: Nanos) {

@@ -227,13 +227,14 @@ impl Report {
     }
 
     fn of_course(setup: &Setup, plan: &Plan, course: &Course) -> Report {
+        let (before, connected) = course.connecting();
         Report {
             scenario: setup.name,
             settings: settings(setup, plan),
             seed: plan.cuts.map(|c| c.seed),
             clients: plan.clients.len() as u64,
-            ready: course.connected.tally[Count::Ready],
-            connect_secs: secs(course.connected.at.saturating_sub(course.before.at)),
+            ready: connected.tally[Count::Ready],
+            connect_secs: secs(connected.at.saturating_sub(before.at)),
             measured_secs: 0.0,
             published_per_sec: 0.0,
             delivered_per_sec: 0.0,
@@ -449,7 +450,8 @@ fn latency(recorder: &Recorder, phase: Phase) -> Option<Latency> {
 fn broker_use(course: &Course) -> Option<BrokerUse> {
     let last: &Moment = course.measured_to.as_ref().or(course.held.as_ref()).unwrap_or(&course.connected);
     let clients = course.connected.tally[Count::Ready].max(1) as f64;
-    let connecting = course.connected.broker_cpu.zip(course.before.broker_cpu);
+    let (before, connected) = course.connecting();
+    let connecting = connected.broker_cpu.zip(before.broker_cpu);
     let memory = course.held.unwrap_or(course.connected).broker_resident.zip(course.before.broker_resident);
     let held = course.held.filter(|h| h.at > course.connected.at + SECOND / 2);
     let idle = held.and_then(|h| {
@@ -467,6 +469,9 @@ fn broker_use(course: &Course) -> Option<BrokerUse> {
 
 fn settings(setup: &Setup, plan: &Plan) -> String {
     let mut text = format!("{} at {}", setup.shape, setup.route.target);
+    if setup.again {
+        text += "; they leave, and come back at once: what is told of connecting is told of that";
+    }
     if plan.publishers > 0 {
         let pace = match plan.rate {
             Rate::PerSec(rate) => format!("open loop, {rate} messages a second"),

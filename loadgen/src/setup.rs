@@ -33,6 +33,8 @@ pub struct Setup {
     pub drain: Nanos,
     /// How long connections that do nothing are held.
     pub hold: Nanos,
+    /// Then they leave and come back.
+    pub again: bool,
     /// QoS 0 losses are failures.
     pub strict: bool,
 }
@@ -50,13 +52,13 @@ const DURATION: Nanos = 10 * SECOND;
 impl Setup {
     /// The run that the command line asks for. `entropy` is different for each run.
     pub fn new(scenario: Scenario, entropy: u64) -> anyhow::Result<Setup> {
-        let mut hold = 0;
+        let (mut hold, mut again) = (0, false);
         let mut cuts = None;
         let mut group = String::new();
         let name;
         let (shape, traffic, common) = match scenario {
-            Scenario::Connect { connections, hold: h, common } => {
-                (name, hold) = ("connect", h);
+            Scenario::Connect { connections, hold: h, again: a, common } => {
+                (name, hold, again) = ("connect", h, a);
                 (Shape::Connect { connections }, None, common)
             }
             Scenario::Fanout { publishers, subscribers, topics, traffic, common } => {
@@ -108,7 +110,7 @@ impl Setup {
         let route = Route { target, sources: sources(&common, target, plan.clients.len())? };
         let drain = traffic.as_ref().map_or(SECOND, |t| t.drain);
         let strict = traffic.is_some_and(|t| t.strict);
-        Ok(Setup { name, shape, plan, route, cores, drain, hold, strict, common })
+        Ok(Setup { name, shape, plan, route, cores, drain, hold, again, strict, common })
     }
 }
 
@@ -275,3 +277,7 @@ fn raise_descriptor_limit(connections: usize) -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "setup_tests.rs"]
+mod tests;

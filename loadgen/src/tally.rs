@@ -75,6 +75,10 @@ impl Tally {
 pub enum Act {
     /// Connect and subscribe.
     Connect,
+    /// Idle clients: disconnect, to come back.
+    Leave,
+    /// Connect once more.
+    Return,
     /// Publish, from the start time on.
     Publish,
     /// Publish nothing more; receive what is on its way.
@@ -84,7 +88,7 @@ pub enum Act {
 }
 
 impl Act {
-    const ALL: [Act; 4] = [Act::Connect, Act::Publish, Act::Drain, Act::Finish];
+    const ALL: [Act; 6] = [Act::Connect, Act::Leave, Act::Return, Act::Publish, Act::Drain, Act::Finish];
 }
 
 /// A worker's row. Aligned so that two workers never write to one cache line.

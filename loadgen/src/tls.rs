@@ -115,6 +115,8 @@ pub struct Tls {
     /// What waits for the socket.
     wire: Vec<u8>,
     state: State,
+    /// The handshake of this connection was done once.
+    done: bool,
     /// A good-bye follows what is sealed next.
     closing: bool,
     end: Option<End>,
@@ -124,7 +126,16 @@ impl Tls {
     /// One that is not connected, to the server of this name.
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Tls {
         let pipe = Shared::default();
-        Tls { config, name, pipe, wire: Vec::new(), state: State::Down, closing: false, end: None }
+        Tls {
+            config,
+            name,
+            pipe,
+            wire: Vec::new(),
+            state: State::Down,
+            done: false,
+            closing: false,
+            end: None,
+        }
     }
 
     /// The socket is connected: writes the first flight.
@@ -142,13 +153,18 @@ impl Tls {
         self.state = State::Down;
         self.pipe = Shared::default();
         self.wire = Vec::new();
-        self.closing = false;
+        (self.done, self.closing) = (false, false);
         self.end = None;
     }
 
     /// The handshake is done.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
+    }
+
+    /// The handshake of this connection was done, whatever came then.
+    pub fn was_open(&self) -> bool {
+        self.done
     }
 
     /// How it came to its end, if it has.
@@ -246,6 +262,7 @@ impl Tls {
             Poll::Pending => Ok(()),
             Poll::Ready(Ok(stream)) => {
                 self.state = State::Open(stream);
+                self.done = true;
                 Ok(())
             }
             Poll::Ready(Err(e)) => Err(self.failed(&e)),

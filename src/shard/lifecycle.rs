@@ -158,6 +158,9 @@ impl Shard {
 
     /// The connection of a session is gone.
     fn detach(&mut self, client: u32, fate: WillFate) {
+        // Whom an install puts out leaves no will, also who goes before anything else has come by: what is asked of a
+        // connection can only be asked while there is one.
+        let fate = if self.is_put_out(client) { WillFate::Delete } else { fate };
         self.connected -= 1;
         let c = &mut self.clients[client];
         c.conn = None;

@@ -157,6 +157,11 @@ impl Shard {
         self.clients[client].conn.is_some()
     }
 
+    /// Whether an install puts a connected client out, and has not come by yet.
+    pub(super) fn is_put_out(&self, client: u32) -> bool {
+        !self.clients[client].standing.is_current(self.epoch) && self.no_longer_accepted(client).is_some()
+    }
+
     /// Why a client whose CONNECT was accepted would not be accepted any more.
     fn no_longer_accepted(&self, client: u32) -> Option<String> {
         let c = &self.clients[client];

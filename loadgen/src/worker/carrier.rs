@@ -40,6 +40,11 @@ impl Carrier {
         }
     }
 
+    /// TLS is wanted, and its handshake was not done on this connection.
+    pub fn lacks_handshake(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.was_open())
+    }
+
     /// The socket is connected: the outermost handshake begins.
     pub fn begin(&mut self) -> Result<(), Ended> {
         match (&mut self.tls, &mut self.websocket) {

@@ -5,7 +5,7 @@ use tidemq::mqtt::Version;
 
 use super::carrier::Reached;
 use super::link::{Closing, LinkId, Standing};
-use super::{Action, Worker};
+use super::{Action, Handshakes, Worker};
 use crate::plan::{Durability, Identity, Plan, Role};
 use crate::record::Phase;
 use crate::schedule::{Nanos, SECOND, Timetable};
@@ -77,6 +77,9 @@ impl Worker {
             }
             let id = self.connecting.next as LinkId;
             self.connecting.next += 1;
+            if self.links[id as usize].standing != Standing::Waiting {
+                continue; // it was given up before all came back
+            }
             self.connecting.under_way += 1;
             self.open(id, due);
         }
@@ -201,13 +204,13 @@ impl Worker {
         let link = &self.links[id as usize];
         let text = match (why, link.standing) {
             (Some(e), Standing::Opening) => format!("connect: {e}"),
-            (Some(e), Standing::LoggingIn) if !link.carrier.reached().secure => {
+            (Some(e), Standing::LoggingIn) if link.carrier.lacks_handshake() => {
                 format!(
                     "connection lost during the TLS handshake: does the broker speak TLS on this port? ({e})"
                 )
             }
             (Some(e), _) => format!("connection lost: {e}"),
-            (None, Standing::LoggingIn) if !link.carrier.reached().secure => {
+            (None, Standing::LoggingIn) if link.carrier.lacks_handshake() => {
                 "closed by the broker during the TLS handshake: does it speak TLS on this port?".into()
             }
             (None, Standing::LoggingIn) => "closed by the broker before CONNACK".into(),
@@ -274,6 +277,34 @@ impl Worker {
             } else {
                 self.mark(id as LinkId);
             }
+        }
+    }
+
+    /// Everybody who is ready says good-bye, to come back.
+    pub(super) fn leave(&mut self) {
+        for id in 0..self.links.len() as LinkId {
+            if self.links[id as usize].standing == Standing::Ready {
+                self.leave_ready(id);
+                let link = &mut self.links[id as usize];
+                link.disconnect(self.plan.durability);
+                link.standing = Standing::Away;
+                self.mark(id);
+                self.actions.push(Action::Close(id, Closing::Orderly));
+            }
+        }
+        self.connecting.established = 0;
+        self.tally[Count::Ready] = 0;
+    }
+
+    /// Who left connects once more, and is measured anew.
+    pub(super) fn come_back(&mut self, now: Nanos) {
+        for link in self.links.iter_mut().filter(|link| link.standing == Standing::Away) {
+            (link.standing, link.established) = (Standing::Waiting, false);
+        }
+        self.connecting = Connecting::new(&self.plan, self.me, now);
+        self.handshakes = Handshakes::default();
+        for phase in [Phase::Tcp, Phase::Tls, Phase::ConnAck] {
+            self.seen.recorder.forget(phase);
         }
     }
 

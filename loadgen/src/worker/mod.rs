@@ -160,6 +160,8 @@ impl Worker {
             self.act = act;
             match act {
                 Act::Connect => {}
+                Act::Leave => self.leave(),
+                Act::Return => self.come_back(now),
                 Act::Publish => self.begin(start),
                 Act::Drain => self.publishing.end(now, &mut self.tally),
                 Act::Finish => self.finish(),

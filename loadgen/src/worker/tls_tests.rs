@@ -95,3 +95,21 @@ fn cut_connections_lose_nothing_and_resume_where_that_is_asked_for() {
         assert_eq!(found.handshakes.resumed > 20, resume, "{} resumed", found.handshakes.resumed);
     }
 }
+
+#[test]
+fn who_leaves_and_comes_back_is_measured_anew() {
+    for resume in [false, true] {
+        let plan = plan(Shape::Connect { connections: 5 }, QoS::AtMostOnce, Rate::Window(1), 0);
+        let mut world = over_tls(plan, None, resume);
+        world.run(Act::Connect, 0, START, |t| t[Count::Ready] == 5);
+        let left = world.run(Act::Leave, 0, START, |t| t[Count::Ready] == 0);
+        assert_eq!((left[Count::Ready], left[Count::Away]), (0, 0));
+        world.latency = SECOND / 1000;
+        let back = world.run(Act::Return, 0, START, |t| t[Count::Ready] == 5);
+        assert_eq!((back[Count::Ready], back[Count::Failed]), (5, 0));
+        let found = world.findings();
+        let tls = found.seen.recorder.histogram(Phase::Tls).expect("recorded");
+        assert_eq!((tls.len(), tls.min() > SECOND / 1000), (5, true), "the first time is forgotten");
+        assert_eq!(found.handshakes.resumed, if resume { 5 } else { 0 });
+    }
+}

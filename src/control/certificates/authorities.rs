@@ -10,8 +10,8 @@ use crate::control::pki::export::{self, Protection};
 use crate::control::pki::make::{self, AuthorityRequest, ClientRequest, Profile};
 use crate::control::pki::request::SigningRequest;
 use crate::control::pki::{Certified, Imported, Issuer, Thumbprint};
-/// Their kind of entry in the configuration.
-const KIND: &str = "authority";
+/// Where the configuration lists them.
+const TABLE: &str = "authority";
 
 /// Whether a new authority is the one that issues from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,68 +72,70 @@ impl Registry {
                 "give this one another name with `--name`, or remove that one",
             ));
         }
-        let known = configured.iter().position(|one| one.thumbprint == thumbprint);
+        let known = configured.iter().find(|one| one.thumbprint == thumbprint);
+        if let Some(known) = known
+            && (authority.key.is_none() || self.store.has_key(&thumbprint))
+        {
+            let cause = format!("it is there already, as `{}`", known.name);
+            return Err(Failure::new(Exit::Given, cause, "`tidemq ca list` shows all"));
+        }
         let none_issues = !configured.iter().any(|one| one.issues);
         let issues = issuing == Issuing::Yes || (none_issues && authority.key.is_some());
+        // One that comes again has its key with it, this time.
+        let is_new = known.is_none();
         if issues {
-            self.nobody_issues()?;
+            self.nobody_issues();
         }
-        match known {
-            // It comes again: with its key, this time.
-            Some(_) if authority.key.is_some() && !self.store.has_key(&thumbprint) => {}
-            Some(place) => {
-                let cause =
-                    format!("it is there already, as `{}`", self.draft.config().authorities[place].name);
-                return Err(Failure::new(Exit::Given, cause, "`tidemq ca list` shows all"));
-            }
-            None => {
-                let fields = vec![
-                    ("name", name.into()),
-                    ("thumbprint", thumbprint.to_string().into()),
-                    ("issues", false.into()),
-                ];
-                self.draft.add(KIND, fields)?;
-            }
-        }
-        if issues {
-            let place = known.unwrap_or(self.draft.config().authorities.len());
-            self.draft.set_in(KIND, place, "issues", true.into())?;
+        if is_new {
+            let fields = vec![
+                ("name", name.into()),
+                ("thumbprint", thumbprint.to_string().into()),
+                ("issues", issues.into()),
+            ];
+            self.draft.add(TABLE, fields);
+        } else if issues {
+            self.draft.put(TABLE, thumbprint, "issues", true);
         }
         self.keep(authority);
         Ok(())
     }
 
-    fn nobody_issues(&mut self) -> Result<(), Failure> {
-        for place in 0..self.draft.config().authorities.len() {
-            if self.draft.config().authorities[place].issues {
-                self.draft.set_in(KIND, place, "issues", false.into())?;
-            }
+    fn nobody_issues(&mut self) {
+        let issuing: Vec<Thumbprint> = self
+            .draft
+            .config()
+            .authorities
+            .iter()
+            .filter(|one| one.issues)
+            .map(|one| one.thumbprint)
+            .collect();
+        for thumbprint in issuing {
+            self.draft.put(TABLE, thumbprint, "issues", false);
         }
-        Ok(())
     }
 
     /// Lets an authority issue from now on, in place of another.
     pub(super) fn use_authority(&mut self, which: &str) -> Result<Authority, Failure> {
-        let (place, authority) = self.authority(which)?;
+        let authority = self.authority(which)?;
         Issuer::new(&self.store.certified(&authority.thumbprint)?, self.now)?;
-        self.nobody_issues()?;
-        self.draft.set_in(KIND, place, "issues", true.into())?;
+        self.nobody_issues();
+        self.draft.put(TABLE, authority.thumbprint, "issues", true);
         Ok(authority)
     }
 
     /// Takes an authority out of the configuration. What it issued is trusted no longer.
     pub(super) fn remove_authority(&mut self, which: &str) -> Result<Authority, Failure> {
-        let (place, authority) = self.authority(which)?;
-        self.draft.remove(KIND, place)?;
+        let authority = self.authority(which)?;
+        self.draft.remove(TABLE, authority.thumbprint);
         Ok(authority)
     }
 
     /// A configured authority by its name or its thumbprint.
-    pub(super) fn authority(&self, which: &str) -> Result<(usize, Authority), Failure> {
+    pub(super) fn authority(&self, which: &str) -> Result<Authority, Failure> {
         let thumbprint = which.parse::<Thumbprint>().ok();
-        let mut all = self.draft.config().authorities.iter().enumerate();
-        let found = all.find(|(_, one)| one.name == which || Some(one.thumbprint) == thumbprint);
-        found.map(|(place, one)| (place, one.clone())).ok_or_else(|| {
+        let mut all = self.draft.config().authorities.iter();
+        let found = all.find(|one| one.name == which || Some(one.thumbprint) == thumbprint);
+        found.cloned().ok_or_else(|| {
             Failure::new(
                 Exit::Given,
                 format!("there is no authority `{}`", which.escape_debug()),
@@ -145,7 +147,7 @@ impl Registry {
     /// The authority that issues: the one that is named, else the one that the configuration says does.
     pub(super) fn issuer(&self, which: Option<&str>) -> Result<Issuer, Failure> {
         let found = match which {
-            Some(which) => Some(self.authority(which)?.1),
+            Some(which) => Some(self.authority(which)?),
             None => self.draft.config().authorities.iter().find(|one| one.issues).cloned(),
         };
         let Some(authority) = found else {

@@ -10,7 +10,10 @@ use crate::control::pki::{
     Certified, Description, Imported, KeyType, PkiError, SanName, Thumbprint, host_names,
 };
 
-const SECTION: &str = "broker_certificate";
+/// Where the configuration chooses it.
+const CHOICE: &str = "broker_certificate.certificate";
+/// Where it names the names of one that is made.
+const NAMES: &str = "broker_certificate.names";
 
 impl Registry {
     /// The one that the draft chooses; `None`: the broker will make it when it starts.
@@ -30,10 +33,10 @@ impl Registry {
         names: &[SanName],
         key_type: Option<KeyType>,
     ) -> Result<(Description, i64), Failure> {
-        self.draft.set(SECTION, "certificate", "auto".into())?;
+        self.draft.set(CHOICE, "auto");
         if !names.is_empty() {
             let written: Array = names.iter().map(plain).collect();
-            self.draft.set(SECTION, "names", Value::Array(written))?;
+            self.draft.set(NAMES, Value::Array(written));
         }
         let configured = &self.draft.config().broker_certificate.names;
         let names = match (names, configured.as_slice()) {
@@ -53,13 +56,13 @@ impl Registry {
     pub(super) fn import_broker_certificate(&mut self, imported: Imported) -> Result<Certified, Failure> {
         let certified = imported.into_broker(self.now)?;
         let thumbprint = self.keep(certified.clone());
-        self.draft.set(SECTION, "certificate", thumbprint.to_string().into())?;
+        self.draft.set(CHOICE, thumbprint.to_string());
         Ok(certified)
     }
 
     /// Lets the broker make and renew its own again.
-    pub(super) fn automatic_broker_certificate(&mut self) -> Result<(), Failure> {
-        self.draft.set(SECTION, "certificate", "auto".into())
+    pub(super) fn automatic_broker_certificate(&mut self) {
+        self.draft.set(CHOICE, "auto");
     }
 
     /// Lets the broker show one of the store.
@@ -67,7 +70,8 @@ impl Registry {
         if !self.store.has_key(thumbprint) {
             return Err(PkiError::NoKey(*thumbprint).into());
         }
-        self.draft.set(SECTION, "certificate", thumbprint.to_string().into())
+        self.draft.set(CHOICE, thumbprint.to_string());
+        Ok(())
     }
 }
 

@@ -9,16 +9,16 @@ use crate::control::failure::{Exit, Failure};
 use crate::control::pki::{Certified, Expiry, Thumbprint, describe};
 use crate::policy::certificates::{CommonName, Listing};
 
-/// Their kind of entry in the configuration.
-const KIND: &str = "client_certificate";
+/// Where the configuration lists them.
+const TABLE: &str = "client_certificate";
 
 /// A client certificate that a command means.
 pub(super) struct Meant {
     /// What people call it.
     pub(super) name: String,
     pub(super) thumbprint: Thumbprint,
-    /// Where the configuration lists it.
-    place: Option<usize>,
+    /// How the configuration lists it.
+    pub(super) listing: Option<Listing>,
 }
 
 /// How the configuration writes a listing.
@@ -37,6 +37,10 @@ pub(super) fn name_of(certified: &Certified) -> Result<String, Failure> {
         _ => said.subject.chars().take(64).collect::<String>(),
     };
     Ok(if name.is_empty() { said.sha256.to_string() } else { name })
+}
+
+fn listed_as(one: &ClientCertificate) -> Meant {
+    Meant { name: one.name.clone(), thumbprint: one.thumbprint, listing: Some(one.status) }
 }
 
 impl Registry {
@@ -65,17 +69,17 @@ impl Registry {
             return Err(Failure::new(Exit::Given, cause, "give this one another name with `--name`"));
         }
         self.keep(certified);
-        self.add_entry(&name, &thumbprint, listing)?;
-        Ok(Meant { name, thumbprint, place: None })
+        self.add_entry(&name, thumbprint, listing);
+        Ok(Meant { name, thumbprint, listing: None })
     }
 
-    fn add_entry(&mut self, name: &str, thumbprint: &Thumbprint, listing: Listing) -> Result<(), Failure> {
+    fn add_entry(&mut self, name: &str, thumbprint: Thumbprint, listing: Listing) {
         let fields = vec![
             ("name", name.into()),
             ("thumbprint", thumbprint.to_string().into()),
             ("status", word(listing).into()),
         ];
-        self.draft.add(KIND, fields)
+        self.draft.add(TABLE, fields);
     }
 
     fn listed(&self, thumbprint: &Thumbprint) -> Option<&ClientCertificate> {
@@ -95,9 +99,9 @@ impl Registry {
     /// Changes how a certificate is listed; lists it if it was not.
     pub(super) fn mark(&mut self, which: &str, listing: Listing) -> Result<Meant, Failure> {
         let meant = self.client(which, Expiry::Taken)?;
-        match meant.place {
-            Some(place) => self.draft.set_in(KIND, place, "status", word(listing).into())?,
-            None => self.add_entry(&meant.name, &meant.thumbprint, listing)?,
+        match meant.listing {
+            Some(_) => self.draft.put(TABLE, meant.thumbprint, "status", word(listing)),
+            None => self.add_entry(&meant.name, meant.thumbprint, listing),
         }
         Ok(meant)
     }
@@ -105,20 +109,18 @@ impl Registry {
     /// Takes a certificate off the list.
     pub(super) fn unlist(&mut self, which: &str) -> Result<Meant, Failure> {
         let meant = self.client(which, Expiry::Taken)?;
-        let Some(place) = meant.place else {
+        if meant.listing.is_none() {
             let cause = format!("`{}` is not listed", meant.name);
             return Err(Failure::new(Exit::Given, cause, "`tidemq cert client list` shows all"));
-        };
-        self.draft.remove(KIND, place)?;
+        }
+        self.draft.remove(TABLE, meant.thumbprint);
         Ok(meant)
     }
 
     /// The certificate that is meant by a name, a thumbprint, or a file that holds it.
     pub(super) fn client(&mut self, which: &str, expiry: Expiry) -> Result<Meant, Failure> {
-        let listed = self.draft.config().client_certificates.iter().position(|one| one.name == which);
-        if let Some(place) = listed {
-            let one = &self.draft.config().client_certificates[place];
-            return Ok(Meant { name: one.name.clone(), thumbprint: one.thumbprint, place: Some(place) });
+        if let Some(one) = self.draft.config().client_certificates.iter().find(|one| one.name == which) {
+            return Ok(listed_as(one));
         }
         if let Ok(thumbprint) = which.parse() {
             return self.by_thumbprint(thumbprint);
@@ -148,7 +150,7 @@ impl Registry {
         let name = name_of(&certified)?;
         self.keep(certified);
         let meant = self.by_thumbprint(thumbprint)?;
-        Ok(Meant { name: if meant.place.is_some() { meant.name } else { self.free_name(name) }, ..meant })
+        Ok(Meant { name: if meant.listing.is_some() { meant.name } else { self.free_name(name) }, ..meant })
     }
 
     /// A client's certificate, for showing; `None`: only its thumbprint is here.
@@ -164,16 +166,15 @@ impl Registry {
     }
 
     fn by_thumbprint(&self, thumbprint: Thumbprint) -> Result<Meant, Failure> {
-        let configured = &self.draft.config().client_certificates;
-        if let Some(place) = configured.iter().position(|one| one.thumbprint == thumbprint) {
-            return Ok(Meant { name: configured[place].name.clone(), thumbprint, place: Some(place) });
+        if let Some(one) = self.listed(&thumbprint) {
+            return Ok(listed_as(one));
         }
         let name = match self.store.chain(&thumbprint) {
             Ok(chain) => name_of(&Certified { chain, key: None })?,
             // It was seen somewhere else: in a list of refused ones.
             Err(_) => format!("certificate {}", &thumbprint.to_string()[..16]),
         };
-        Ok(Meant { name: self.free_name(name), thumbprint, place: None })
+        Ok(Meant { name: self.free_name(name), thumbprint, listing: None })
     }
 
     /// Certificates that were issued here, are not listed, and bear a name.

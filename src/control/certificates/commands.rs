@@ -14,7 +14,7 @@ use crate::control::failure::{Exit, Failure};
 use crate::control::pki::export::Protection;
 use crate::control::pki::make::{AuthorityRequest, ClientRequest, Profile};
 use crate::control::pki::request::SigningRequest;
-use crate::control::pki::{Certified, Expiry, Thumbprint, doubts_of_broker, moment};
+use crate::control::pki::{Certified, Expiry, Thumbprint, moment};
 use crate::policy::certificates::Listing;
 
 /// Runs `tidemq ca`.
@@ -44,13 +44,13 @@ pub(in crate::control) fn ca(command: &Ca) -> Result<ExitCode, Failure> {
         }
         Ca::Export { place, name, export } => {
             let registry = open(place)?;
-            let (_, authority) = registry.authority(name)?;
+            let authority = registry.authority(name)?;
             write_out(&registry, &authority.thumbprint, export)
         }
         Ca::List(place) => Ok(tell(&open(place)?.authorities_shown())),
         Ca::Show { place, name } => {
             let registry = open(place)?;
-            let (_, authority) = registry.authority(name)?;
+            let authority = registry.authority(name)?;
             show_stored(&registry, &authority.thumbprint)
         }
         Ca::Use { edit, name } => {
@@ -174,7 +174,7 @@ fn broker(command: &Broker) -> Result<ExitCode, Failure> {
             let taken = registry.import_broker_certificate(imported);
             let certified = taken.map_err(|failure| named(&input.file, failure))?;
             let doubts: String =
-                doubts_of_broker(&certified)?.iter().map(|doubt| format!("\nwarning: {doubt}")).collect();
+                certified.doubts_as_broker()?.iter().map(|doubt| format!("\nwarning: {doubt}")).collect();
             let text =
                 format!("took the broker's certificate\n{}{left_out}{doubts}", registry.shown(&certified)?);
             finish(registry, edit, &text)
@@ -182,7 +182,7 @@ fn broker(command: &Broker) -> Result<ExitCode, Failure> {
         Broker::Use { edit, which } => {
             let mut registry = open(&edit.place)?;
             if which == "auto" {
-                registry.automatic_broker_certificate()?;
+                registry.automatic_broker_certificate();
                 return finish(registry, edit, "the broker makes and renews its certificate");
             }
             let thumbprint: Thumbprint = which.parse().map_err(|_| {
@@ -244,7 +244,17 @@ fn client(command: &Client) -> Result<ExitCode, Failure> {
         Client::Remove(Which { edit, which }) => {
             let mut registry = open(&edit.place)?;
             let meant = registry.unlist(which)?;
-            finish(registry, edit, &format!("`{}` is listed no longer: {}", meant.name, meant.thumbprint))
+            let again = match meant.listing {
+                Some(Listing::Revoked) => {
+                    "\nit was revoked: whoever has its key gets in again if it is trusted"
+                }
+                _ => "",
+            };
+            finish(
+                registry,
+                edit,
+                &format!("`{}` is listed no longer: {}{again}", meant.name, meant.thumbprint),
+            )
         }
         Client::List(place) => Ok(tell(&open(place)?.clients_shown()?)),
         Client::Show { place, which } => {

@@ -1,34 +1,47 @@
-//! The configuration file as something to edit: entries are added, changed and removed, and everything else of the text,
-//! its comments included, stays as it was. Knows tables and keys, not what they mean.
+//! What is to be changed in the configuration file: gathered first, made whole at the end, under the file's lock. Entries
+//! are found again by their thumbprints, so that nothing is lost if somebody else edits the file meanwhile.
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
+use toml_edit::Value;
 
 use crate::control::apply::ApplyError;
 use crate::control::config::{Config, Draft};
-use crate::control::disk::{self, OsDisk};
+use crate::control::disk;
+use crate::control::edit::{Edit, EditError, Key};
 use crate::control::failure::{Exit, Failure};
+use crate::control::pki::Thumbprint;
 
-/// The persistent draft, read and perhaps changed.
+/// A change of the file.
+enum Change {
+    Add { table: &'static str, fields: Vec<(&'static str, Value)> },
+    Put { table: &'static str, thumbprint: Thumbprint, field: &'static str, value: Value },
+    Remove { table: &'static str, thumbprint: Thumbprint },
+    Set { path: &'static str, value: Value },
+}
+
+/// The persistent draft, as it was read, and what is to be changed in it.
 pub(super) struct DraftFile {
     path: PathBuf,
-    read: String,
-    document: DocumentMut,
+    data: PathBuf,
     config: Config,
+    changes: Vec<Change>,
 }
 
 impl DraftFile {
-    /// Reads it.
+    /// Reads `path`, the configuration of the data directory `data`.
     ///
     /// # Errors
     /// It cannot be read, or has problems.
-    pub(super) fn open(path: &Path) -> Result<DraftFile, Failure> {
-        let read = disk::read_text(path).map_err(ApplyError::from)?;
-        let config = parse(path, &read)?.config;
-        let document = read.parse::<DocumentMut>();
-        let document = document.map_err(|error| Failure::new(Exit::Invalid, error, "correct the file"))?;
-        Ok(DraftFile { path: path.to_owned(), read, document, config })
+    pub(super) fn open(path: &Path, data: &Path) -> Result<DraftFile, Failure> {
+        let text = disk::read_text(path).map_err(ApplyError::from)?;
+        let draft = Draft::read(&text).map_err(|problems| ApplyError::Invalid(path.to_owned(), problems))?;
+        Ok(DraftFile {
+            path: path.to_owned(),
+            data: data.to_owned(),
+            config: draft.config,
+            changes: Vec::new(),
+        })
     }
 
     /// What it said when it was read.
@@ -41,110 +54,76 @@ impl DraftFile {
         &self.path
     }
 
-    /// Whether something was changed.
+    /// Whether something is to be changed.
     pub(super) fn is_changed(&self) -> bool {
-        self.document.to_string() != self.read
+        !self.changes.is_empty()
     }
 
-    /// Adds an entry behind the others of its kind.
-    pub(super) fn add(&mut self, kind: &str, fields: Vec<(&str, Value)>) -> Result<(), Failure> {
-        let mut table = Table::new();
-        table.decor_mut().set_prefix("\n");
-        for (key, value) in fields {
-            table.insert(key, Item::Value(value));
-        }
-        self.entries(kind)?.push(table);
-        Ok(())
+    /// Adds an entry behind the others of its table.
+    pub(super) fn add(&mut self, table: &'static str, fields: Vec<(&'static str, Value)>) {
+        self.changes.push(Change::Add { table, fields });
     }
 
-    /// Changes one field of the entry at a place.
-    pub(super) fn set_in(
+    /// Changes one field of the entry of a thumbprint.
+    pub(super) fn put(
         &mut self,
-        kind: &str,
-        place: usize,
-        key: &str,
-        value: Value,
-    ) -> Result<(), Failure> {
-        if let Some(table) = self.entries(kind)?.get_mut(place) {
-            set(table, key, value);
-        }
-        Ok(())
+        table: &'static str,
+        thumbprint: Thumbprint,
+        field: &'static str,
+        value: impl Into<Value>,
+    ) {
+        self.changes.push(Change::Put { table, thumbprint, field, value: value.into() });
     }
 
-    /// Removes the entry at a place.
-    pub(super) fn remove(&mut self, kind: &str, place: usize) -> Result<(), Failure> {
-        let entries = self.entries(kind)?;
-        if place < entries.len() {
-            entries.remove(place);
-        }
-        if entries.is_empty() {
-            self.document.remove(kind);
-        }
-        Ok(())
+    /// Removes the entry of a thumbprint.
+    pub(super) fn remove(&mut self, table: &'static str, thumbprint: Thumbprint) {
+        self.changes.push(Change::Remove { table, thumbprint });
     }
 
-    /// Changes one field of a section.
-    pub(super) fn set(&mut self, section: &str, key: &str, value: Value) -> Result<(), Failure> {
-        let item = self.document.entry(section).or_insert_with(|| Item::Table(Table::new()));
-        match item.as_table_mut() {
-            Some(table) => set(table, key, value),
-            None => return Err(self.inline(section)),
-        }
-        Ok(())
+    /// Changes a field of a section: `broker_certificate.names`.
+    pub(super) fn set(&mut self, path: &'static str, value: impl Into<Value>) {
+        self.changes.push(Change::Set { path, value: value.into() });
     }
 
-    fn entries(&mut self, kind: &str) -> Result<&mut ArrayOfTables, Failure> {
-        let written_otherwise = self.inline(kind);
-        let item = self.document.entry(kind).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-        item.as_array_of_tables_mut().ok_or(written_otherwise)
-    }
-
-    fn inline(&self, what: &str) -> Failure {
-        let cause = format!("{}: `{what}` is written as a value in one line", self.path.display());
-        Failure::new(
-            Exit::Invalid,
-            cause,
-            &format!("write it as [{what}] or [[{what}]], or edit the file by hand"),
-        )
-    }
-
-    /// The text as it would be written, once it is known to be a valid configuration.
+    /// Makes the changes in the file as it is now, and keeps others from it. Nothing is written until it is saved.
     ///
     /// # Errors
-    /// It has problems.
-    pub(super) fn checked(&self) -> Result<String, Failure> {
-        let text = self.document.to_string();
-        parse(&self.path, &text)?;
-        Ok(text)
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// It has problems, somebody else has changed the file meanwhile, or the disk fails; it stays as it was then.
-    pub(super) fn write(&self) -> Result<(), Failure> {
-        let text = self.checked()?;
-        if disk::read_text(&self.path).map_err(ApplyError::from)? != self.read {
-            let cause = format!("{}: it was edited meanwhile", self.path.display());
-            return Err(Failure::new(Exit::NotApplied, cause, "do it again"));
+    /// The file would have problems, or somebody else holds it.
+    pub(super) fn begin(&self) -> Result<Edit, Failure> {
+        let mut edit = Edit::begin(&self.path, &self.data).map_err(failure)?;
+        for change in &self.changes {
+            make(&mut edit, change).map_err(failure)?;
         }
-        Ok(disk::replace(&OsDisk, &self.path, text.as_bytes()).map_err(ApplyError::from)?)
+        edit.draft().map_err(failure)?;
+        Ok(edit)
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Draft, Failure> {
-    Ok(Draft::read(text).map_err(|problems| ApplyError::Invalid(path.to_owned(), problems))?)
+fn make(edit: &mut Edit, change: &Change) -> Result<(), EditError> {
+    let text = |thumbprint: &Thumbprint| thumbprint.to_string();
+    match change {
+        Change::Add { table, fields } => edit.insert(table, usize::MAX, fields),
+        Change::Put { table, thumbprint, field, value } => {
+            let key = Key { field: "thumbprint", value: &text(thumbprint) };
+            edit.put(table, key, &[(*field, value.clone())]).map(|_| ())
+        }
+        Change::Remove { table, thumbprint } => {
+            edit.remove(table, Key { field: "thumbprint", value: &text(thumbprint) })
+        }
+        Change::Set { path, value } => edit.set(path, value.clone()),
+    }
 }
 
-/// Puts a value in the place of another; a comment behind it stays.
-fn set(table: &mut Table, key: &str, mut value: Value) {
-    match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) => {
-            *value.decor_mut() = old.decor().clone();
-            *old = value;
+/// As a command ends by it.
+pub(super) fn failure(error: EditError) -> Failure {
+    let (exit, remedy) = match &error {
+        EditError::Invalid(..) => (Exit::Invalid, ""),
+        EditError::NotThere(_) => (Exit::Given, "somebody else has removed it meanwhile"),
+        EditError::BadPath(_) => (Exit::Invalid, "write the section as [...] and the list as [[...]]"),
+        EditError::Busy(_) => (Exit::NotApplied, "try it again"),
+        EditError::Disk(_) => {
+            (Exit::Data, "see whether it is there, who owns it and whether the disk is full")
         }
-        None => {
-            table.insert(key, Item::Value(value));
-        }
-    }
+    };
+    Failure::new(exit, error, remedy)
 }

@@ -57,7 +57,7 @@ impl Registry {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Registry {
             store: store_of_certificates,
-            draft: DraftFile::open(&paths.config)?,
+            draft: DraftFile::open(&paths.config, &paths.data)?,
             now: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             certificates: Vec::new(),
             broker: None,
@@ -74,16 +74,27 @@ impl Registry {
 
     /// Does all that was prepared, or nothing of it.
     fn commit(self) -> Result<(), Failure> {
-        self.draft.checked()?;
+        // What it would say is known to be right before anything is left anywhere.
+        let edit = if self.draft.is_changed() { Some(self.draft.begin()?) } else { None };
         let mut done = Done::default();
-        let result = self.carry_out(&mut done);
-        if result.is_err() {
+        let left = self.leave(&mut done);
+        let saved = left.and_then(|()| match edit {
+            Some(edit) => edit.save().map(|_| ()).map_err(draft::failure),
+            None => Ok(()),
+        });
+        if saved.is_err() {
             done.undo(&self);
         }
-        result
+        saved?;
+        // Last: the one that it replaces would be gone.
+        if let Some(made) = &self.broker {
+            broker_file::keep(&self.store, made)?;
+        }
+        Ok(())
     }
 
-    fn carry_out(&self, done: &mut Done) -> Result<(), Failure> {
+    /// Leaves files and certificates where they belong.
+    fn leave(&self, done: &mut Done) -> Result<(), Failure> {
         for output in &self.outputs {
             output.write()?;
             done.outputs += 1;
@@ -97,13 +108,6 @@ impl Registry {
                 done.keys.push(thumbprint);
             }
             self.store.put(certified)?;
-        }
-        if self.draft.is_changed() {
-            self.draft.write()?;
-        }
-        // Last: the one that it replaces would be gone.
-        if let Some(made) = &self.broker {
-            broker_file::keep(&self.store, made)?;
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! What a certificate must be for a purpose, beyond being well formed.
 
+use rustls::RootCertStore;
+use rustls::server::ParsedCertificate;
+
 use super::describe::{self, Description, moment};
 use super::{Certified, Imported, PkiError};
 
@@ -20,6 +23,9 @@ pub(super) fn authority(
     let may_sign = parsed.key_usage().ok().flatten().is_none_or(|usage| usage.value.key_cert_sign());
     if !may_sign {
         return refuse("its key usage does not allow signing certificates (keyCertSign)");
+    }
+    if RootCertStore::empty().add(certificate.clone().into_owned()).is_err() {
+        return refuse("it is written in a way that TLS here does not understand");
     }
     unexpired(&said, now)
 }
@@ -47,26 +53,32 @@ fn server(certified: &Certified, now: i64) -> Result<(), PkiError> {
     if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
         return refuse("it is not meant for server authentication (serverAuth)");
     }
+    if ParsedCertificate::try_from(certified.certificate()).is_err() {
+        return refuse("it is written in a way that TLS here does not understand");
+    }
     if now < said.not_before {
         return Err(PkiError::NotYetValid { subject: said.subject, when: moment(said.not_before) });
     }
     unexpired(&said, now)
 }
 
-/// Why some clients will not accept what others do, as the broker's certificate.
-///
-/// # Errors
-/// It cannot be read.
-pub fn doubts_of_broker(certified: &Certified) -> Result<Vec<&'static str>, PkiError> {
-    let said = describe::describe(certified.certificate())?;
-    let mut doubts = Vec::new();
-    if said.is_authority {
-        doubts.push("it is an authority's own (CA:TRUE), which many clients do not accept from a server");
+impl Certified {
+    /// Why some clients will not accept it from the broker, although others do.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn doubts_as_broker(&self) -> Result<Vec<&'static str>, PkiError> {
+        let said = describe::describe(self.certificate())?;
+        let mut doubts = Vec::new();
+        if said.is_authority {
+            doubts.push("it is an authority's own (CA:TRUE), which many clients do not accept from a server");
+        }
+        if said.alternative_names.is_empty() {
+            doubts
+                .push("it has no alternative names, and most clients look for the broker's name there only");
+        }
+        Ok(doubts)
     }
-    if said.alternative_names.is_empty() {
-        doubts.push("it has no alternative names, and most clients look for the broker's name there only");
-    }
-    Ok(doubts)
 }
 
 impl Imported {

@@ -53,7 +53,11 @@ fn client_fault(client: &ClientMatch) -> Option<Fault> {
 
 /// Compiles a pattern alone, before anything is put around it: `a)|(b` is refused here.
 fn pattern_fault(pattern: &str) -> Option<(String, String)> {
-    let compiled = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).nest_limit(PATTERN_NESTING).build();
+    let compiled = RegexBuilder::new(pattern)
+        .dot_matches_new_line(true)
+        .size_limit(PATTERN_BYTES)
+        .nest_limit(PATTERN_NESTING)
+        .build();
     let what = match compiled {
         Ok(_) => return None,
         Err(regex::Error::CompiledTooBig(_)) => {

@@ -13,6 +13,9 @@ use super::topic::is_name_usable;
 /// Most bytes of all patterns together, compiled.
 pub(super) const PATTERNS_BYTES: usize = 64 << 20;
 
+/// Most patterns in one set: the automaton of a much larger one outgrows its cache, and is then a thousand times slower.
+const SET: usize = 500;
+
 /// A client with at most so many rules of its own keeps them as a list.
 const FEW: usize = 16;
 
@@ -93,8 +96,8 @@ impl Fitting {
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
     named: Arc<HashMap<String, Vec<u32>, RandomState>>,
-    /// All distinct patterns, anchored. A clone does not contend with its original.
-    patterns: RegexSet,
+    /// All distinct patterns, anchored, [`SET`] each. A clone does not contend with its original.
+    patterns: Vec<RegexSet>,
     /// Of each pattern its rules.
     of_pattern: Arc<[Own]>,
     rules: usize,
@@ -148,11 +151,10 @@ impl Clients {
 
     fn fitting(&self, name: &str, places: &Places) -> Fitting {
         let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
-        let patterns: SmallVec<[usize; 4]> = if self.of_pattern.is_empty() {
-            SmallVec::new()
-        } else {
-            self.patterns.matches(name).iter().collect()
-        };
+        let mut patterns: SmallVec<[usize; 4]> = SmallVec::new();
+        for (at, set) in self.patterns.iter().enumerate() {
+            patterns.extend(set.matches(name).iter().map(|number| at * SET + number));
+        }
         if let ([number], []) = (&*patterns, named)
             && let Some(bits) = &self.of_pattern[*number].bits
         {
@@ -174,10 +176,16 @@ fn few(rules: usize) -> usize {
     FEW.max(rules / 128)
 }
 
-/// All patterns as one set, each to match a whole name. `None`: they take more than `limit` bytes.
-fn anchored(patterns: &[&str], limit: usize) -> Option<RegexSet> {
+/// All patterns as sets, each to match a whole name. `None`: they take more than `limit` bytes.
+fn anchored(patterns: &[&str], limit: usize) -> Option<Vec<RegexSet>> {
+    let limit = limit / patterns.len().div_ceil(SET).max(1);
     let set = |texts: &[String]| {
-        RegexSetBuilder::new(texts).size_limit(limit).dfa_size_limit(8 << 20).nest_limit(128).build()
+        RegexSetBuilder::new(texts)
+            .dot_matches_new_line(true)
+            .size_limit(limit)
+            .dfa_size_limit(8 << 20)
+            .nest_limit(128)
+            .build()
     };
     let texts: Vec<String> = patterns
         .iter()
@@ -188,7 +196,7 @@ fn anchored(patterns: &[&str], limit: usize) -> Option<RegexSet> {
             if is_open { format!("^(?:{pattern}\n)$") } else { text }
         })
         .collect();
-    set(&texts).ok()
+    texts.chunks(SET).map(set).collect::<Result<_, _>>().ok()
 }
 
 #[cfg(test)]

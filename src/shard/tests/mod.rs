@@ -6,6 +6,8 @@ mod behaviour;
 mod court;
 mod edges;
 mod farewells;
+mod judged;
+mod judged_installs;
 mod limits_kept;
 mod resources;
 mod shared;

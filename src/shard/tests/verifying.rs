@@ -359,6 +359,22 @@ fn a_peer_that_leaves_meanwhile_leaves_nothing() {
 }
 
 #[test]
+fn a_peer_that_leaves_between_the_answer_and_its_turn_was_not_accepted() {
+    let mut b = Broker::with(1, with_users(false, &[("anna", "secret")]));
+    let s = b.connect(Version::V5, "subscriber");
+    b.subscribe(s, "#", QoS::AtMostOnce);
+    let peer = b.open(0, Version::V5);
+    let connect = bytes_of(Version::V5, &Packet::Connect(login(Version::V5, "id", "anna", "secret")));
+    b.raw(peer, &[&connect[..], b"\x30\x05\x00\x01t\x00x"].concat());
+    let asked = checks(&mut b);
+    b.shards[0].handle_password(asked[0].id, Outcome::Right);
+    b.cut(peer);
+    assert_eq!(b.received(s), [""; 0]);
+    let census = b.shards[0].census();
+    assert_eq!((census.connections, census.sessions), (1, 1));
+}
+
+#[test]
 fn stopping_ends_who_waits() {
     let mut b = Broker::with(1, with_users(true, &[("anna", "secret")]));
     begin(&mut b, &login(Version::V5, "id", "anna", "secret"));

@@ -5,7 +5,7 @@ use rustls_pki_types::PrivateKeyDer;
 
 use super::super::export::{self, Protection};
 use super::super::read::{self, Imported, import, import_pair};
-use super::super::suitable::{Expiry, doubts_of_broker};
+use super::super::suitable::Expiry;
 use super::super::{Certified, PkiError, describe};
 use super::*;
 use crate::policy::certificates::CommonName;
@@ -180,13 +180,13 @@ fn each_purpose_looks_at_what_it_needs() {
     assert!(matches!(of(&server).into_broker(NOW - 2 * DAY), Err(PkiError::NotYetValid { .. })));
     // What openssl's `req -x509` makes at a stroke: many clients take it, and not all.
     let made = of(&authority).into_broker(NOW).unwrap();
-    assert!(doubts_of_broker(&made).unwrap()[0].contains("authority's own"));
-    assert!(doubts_of_broker(&server).unwrap().is_empty());
+    assert!(made.doubts_as_broker().unwrap()[0].contains("authority's own"));
+    assert!(server.doubts_as_broker().unwrap().is_empty());
     let device = client(&issuer(), "device1");
     assert!(matches!(of(&device).into_broker(NOW), Err(PkiError::NotForServers { .. })));
     let nameless = foreign(|params| params.subject_alt_names.clear());
     let made = of(&nameless).into_broker(NOW).unwrap();
-    assert!(doubts_of_broker(&made).unwrap()[0].contains("alternative names"));
+    assert!(made.doubts_as_broker().unwrap()[0].contains("alternative names"));
 
     let listed = of(&device).into_client(Expiry::Refused, NOW).unwrap();
     assert!(listed.key.is_none() && listed.thumbprint() == device.thumbprint());

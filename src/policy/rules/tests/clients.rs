@@ -70,6 +70,21 @@ fn every_way_to_name_a_client_counts() {
     }
 }
 
+/// More than one set holds.
+#[test]
+fn many_patterns_are_told_apart() {
+    let rule = |n| rule(Access::Write, &format!("pattern:dev{n}(-[0-9])?"), &format!("specific:t{n}"));
+    let rules = Rules::compile((0..1_100).map(rule).collect()).unwrap();
+    for n in [0, 1, 499, 500, 501, 999, 1_000, 1_099] {
+        for name in [format!("dev{n}"), format!("dev{n}-7")] {
+            let verdict = rules.judge(&rules.client(&name), Action::Publish, &format!("t{n}"));
+            assert_eq!(decider(verdict.rule), n + 1, "{name}");
+            assert!(!publishes(&rules, &name, &format!("t{}", n + 1)));
+        }
+    }
+    assert!(!publishes(&rules, "dev1100", "t1100"));
+}
+
 #[test]
 fn a_very_long_name_is_one() {
     let name = "n".repeat(10_000);

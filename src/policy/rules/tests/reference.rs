@@ -5,8 +5,10 @@ use crate::mqtt::topic::matches;
 
 use super::*;
 
-/// A pattern of clients and what it means in plain words.
-pub(super) const PATTERNS: [(&str, fn(&str) -> bool); 8] = [
+/// A pattern of clients, and what it means in plain words.
+type Meaning = (&'static str, fn(&str) -> bool);
+
+pub(super) const PATTERNS: [Meaning; 8] = [
     ("dev.*", |name| name.starts_with("dev")),
     ("dev[0-9]+", |name| {
         name.strip_prefix("dev")
@@ -35,7 +37,6 @@ fn fits_client(client: &ClientMatch, name: &str) -> bool {
 fn filter_for(topic: &TopicMatch, name: &str) -> Result<Option<String>, ()> {
     match topic {
         TopicMatch::All => Ok(None),
-        TopicMatch::Specific(filter) => Ok(Some(filter.clone())),
         TopicMatch::Pattern(filter) if filter.contains("{%client%}") => {
             let harmful = name.chars().any(|c| c == '/' || c == '+' || c == '#' || c.is_control());
             if name.is_empty() || name.starts_with('$') || harmful {
@@ -43,7 +44,7 @@ fn filter_for(topic: &TopicMatch, name: &str) -> Result<Option<String>, ()> {
             }
             Ok(Some(filter.replace("{%client%}", name)))
         }
-        TopicMatch::Pattern(filter) => Ok(Some(filter.clone())),
+        TopicMatch::Specific(filter) | TopicMatch::Pattern(filter) => Ok(Some(filter.clone())),
     }
 }
 
