@@ -13,11 +13,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::compile::{Compiled, compile};
-use super::config::{Config, Draft, FRESH, Listener};
+use super::compile::{Compiled, Earlier, compile};
+use super::config::{Config, Draft, Listener};
+use super::data_dir;
 use super::diff::{Change, Effect, diff};
 use super::disk::{self, Disk, FileFault, OsDisk};
+use super::edit::{EditError, Lock};
+use super::fresh;
+use super::pki::PkiError;
 use super::problem::{Problem, Problems};
+use super::read::located;
 use super::{validate, warnings};
 use crate::policy::Generation;
 
@@ -39,6 +44,12 @@ pub enum ApplyError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] FileFault),
+    /// Somebody edits the file and does not come to an end.
+    #[error("{}: it is being edited by somebody else", .0.display())]
+    Busy(PathBuf),
+    /// The authority of a fresh configuration cannot be made.
+    #[error("no certificate authority can be made: {0}")]
+    Authority(#[from] PkiError),
     /// The applied record cannot be read.
     #[error("{}: it is damaged ({reason})", path.display())]
     Damaged {
@@ -144,30 +155,34 @@ pub struct Applied {
     pub config: Config,
 }
 
-/// The configuration file and the applied record beside it.
+/// The configuration file of a data directory and the record of what was applied.
 pub struct Store {
+    data: PathBuf,
     file: PathBuf,
     record_file: PathBuf,
     record: Option<Record>,
     overrides: Overrides,
     disk: Box<dyn Disk>,
+    /// What was installed before by this process.
+    earlier: Earlier,
 }
 
 impl Store {
-    /// Reads what was applied last. `file`: the configuration; `record_file`: the applied record.
+    /// Reads what was applied last. `file`: the configuration; `data`: the data directory.
     ///
     /// # Errors
     /// The record is there and cannot be read.
-    pub fn open(file: PathBuf, record_file: PathBuf, overrides: Overrides) -> Result<Store, ApplyError> {
-        Store::on(Box::new(OsDisk), file, record_file, overrides)
+    pub fn open(file: PathBuf, data: &Path, overrides: Overrides) -> Result<Store, ApplyError> {
+        Store::on(Box::new(OsDisk), file, data, overrides)
     }
 
     fn on(
         disk: Box<dyn Disk>,
         file: PathBuf,
-        record_file: PathBuf,
+        data: &Path,
         overrides: Overrides,
     ) -> Result<Store, ApplyError> {
+        let record_file = data_dir::record_file(data);
         let record = match disk::read_text_if_there(&record_file)? {
             None => None,
             Some(text) => Some(toml::from_str(&text).map_err(|error| ApplyError::Damaged {
@@ -175,7 +190,8 @@ impl Store {
                 reason: error.message().to_owned(),
             })?),
         };
-        Ok(Store { file, record_file, record, overrides, disk })
+        let (data, earlier) = (data.to_owned(), Earlier::Plain);
+        Ok(Store { data, file, record_file, record, overrides, disk, earlier })
     }
 
     /// The configuration file.
@@ -184,15 +200,19 @@ impl Store {
         &self.file
     }
 
-    /// Writes a fresh configuration if there is no file; enabled if the command line says so.
+    /// Writes a fresh configuration if there is no file, with an authority made for it; enabled if the command line says
+    /// so.
     ///
     /// # Errors
-    /// The disk failed.
+    /// The disk failed, or the authority cannot be made.
     pub fn write_fresh_if_absent(&self) -> Result<(), ApplyError> {
         if disk::read_text_if_there(&self.file)?.is_some() {
             return Ok(());
         }
-        let text = if self.overrides.enable { enabled(FRESH) } else { FRESH.to_owned() };
+        let mut text = fresh::text(&self.data)?;
+        if self.overrides.enable {
+            text = enabled(&text);
+        }
         Ok(disk::replace(&*self.disk, &self.file, text.as_bytes())?)
     }
 
@@ -220,6 +240,7 @@ impl Store {
     /// # Errors
     /// Why the file cannot be applied now.
     pub fn prepare(&self, occasion: Occasion) -> Result<Prepared<'_>, ApplyError> {
+        let lock = Lock::take(&self.data)?;
         let text = disk::read_text(&self.file)?;
         let draft = self.read(&self.file, &text)?;
         let generation = self.next_generation(&text, &draft)?;
@@ -229,23 +250,33 @@ impl Store {
         if !problems.is_empty() {
             return Err(ApplyError::Invalid(self.file.clone(), Problems(problems)));
         }
-        let warnings = self.warnings(&config, draft.warnings);
+        let mut warnings = self.warnings(&config, draft.warnings);
         let changes = self.changes(&config);
         let need_restart: Vec<Change> =
             changes.iter().filter(|change| change.effect == Effect::Restart).cloned().collect();
         if occasion == Occasion::Running && !need_restart.is_empty() {
             return Err(ApplyError::Restart(need_restart));
         }
-        let compiled = compile(&config, generation);
+        let compiled = compile(&config, generation, &self.data, self.earlier)
+            .map_err(|problems| ApplyError::Invalid(self.file.clone(), Problems(located(&text, problems))))?;
+        warnings.extend(located(&text, compiled.warnings.clone()));
         let applied = Applied { generation, config };
         let unchanged = self.record.as_ref().is_some_and(|record| record.text == text);
         let new_text = match draft.made_from {
             Some(made_from) if made_from != generation => stamped(&text, generation),
             _ => text.clone(),
         };
-        let read = text;
-        let prepared =
-            Prepared { store: self, read, new_text, unchanged, changes, warnings, applied, compiled };
+        let prepared = Prepared {
+            store: self,
+            _lock: lock,
+            read: text,
+            new_text,
+            unchanged,
+            changes,
+            warnings,
+            applied,
+            compiled,
+        };
         if !unchanged {
             prepared.stage()?;
         }
@@ -299,6 +330,8 @@ impl Store {
 /// A configuration about to be applied. Dropping it is the rollback.
 pub struct Prepared<'s> {
     store: &'s Store,
+    /// Nobody edits the file meanwhile.
+    _lock: Lock,
     read: String,
     new_text: String,
     unchanged: bool,
@@ -318,6 +351,7 @@ pub struct Committed {
     /// What whoever wrote it may not have meant.
     pub warnings: Vec<Problem>,
     record: Record,
+    earlier: Earlier,
     /// It is in force, and the disk refused to remember that: what it said.
     pub fault: Option<String>,
 }
@@ -361,9 +395,10 @@ impl Prepared<'_> {
         }
         install(&self.compiled);
         let record = self.next_record();
+        let earlier = if self.compiled.identity.is_some() { Earlier::Tls } else { store.earlier };
         let (applied, changes, warnings) =
             (self.applied.clone(), self.changes.clone(), self.warnings.clone());
-        Ok(Committed { applied, changes, warnings, record, fault })
+        Ok(Committed { applied, changes, warnings, record, earlier, fault })
     }
 
     fn rewrites(&self) -> bool {
@@ -411,6 +446,18 @@ impl Store {
     /// Takes note of what a commit did.
     pub fn record(&mut self, committed: &Committed) {
         self.record = Some(committed.record.clone());
+        self.earlier = committed.earlier;
+    }
+}
+
+impl From<EditError> for ApplyError {
+    fn from(error: EditError) -> ApplyError {
+        match error {
+            EditError::Disk(fault) => ApplyError::Disk(fault),
+            EditError::Busy(path) => ApplyError::Busy(path),
+            EditError::Invalid(path, problems) => ApplyError::Invalid(path, problems),
+            EditError::NotThere(_) | EditError::BadPath(_) => unreachable!("taking the lock edits nothing"),
+        }
     }
 }
 

@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::fs;
 
 use super::*;
+use crate::control::config::FRESH;
+use crate::control::{edit, pki};
 
 struct Folder(tempfile::TempDir);
 
 impl Folder {
     fn new() -> Folder {
-        Folder(tempfile::tempdir().unwrap())
+        let folder = Folder(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.0.path().join("state")).unwrap();
+        folder
     }
 
     fn file(&self) -> PathBuf {
@@ -17,11 +21,15 @@ impl Folder {
     }
 
     fn record_file(&self) -> PathBuf {
-        self.0.path().join("applied.toml")
+        data_dir::record_file(self.0.path())
     }
 
     fn store(&self) -> Store {
-        Store::open(self.file(), self.record_file(), Overrides::default()).unwrap()
+        self.store_with(Overrides::default())
+    }
+
+    fn store_with(&self, overrides: Overrides) -> Store {
+        Store::open(self.file(), self.0.path(), overrides).unwrap()
     }
 
     fn text(&self) -> String {
@@ -35,10 +43,13 @@ impl Folder {
         fs::write(self.file(), text.replace(from, to)).unwrap();
     }
 
+    /// The files that an Apply writes.
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.0.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        let entries = |folder: &Path| fs::read_dir(folder).unwrap().map(Result::unwrap);
+        let all = entries(self.0.path()).chain(entries(&self.0.path().join("state")));
+        let mut names: Vec<String> = all
+            .filter(|entry| entry.path().is_file() && entry.file_name() != "edit.lock")
+            .map(|entry| entry.file_name().into_string().unwrap())
             .collect();
         names.sort();
         names
@@ -179,7 +190,7 @@ fn the_command_line_stands_over_the_file_and_stays_out_of_it() {
     let folder = Folder::new();
     let listener = Draft::read("[[listener]]\naddress = \"127.0.0.1:0\"").unwrap().config.listeners.remove(0);
     let overrides = Overrides { enable: false, listen: vec![listener] };
-    let mut store = Store::open(folder.file(), folder.record_file(), overrides).unwrap();
+    let mut store = folder.store_with(overrides);
     store.write_fresh_if_absent().unwrap();
     let committed = apply(&mut store, Occasion::Start).unwrap();
     assert!(committed.applied.config.enabled);
@@ -194,9 +205,10 @@ fn the_command_line_stands_over_the_file_and_stays_out_of_it() {
 fn enable_at_the_first_start_is_written_into_the_fresh_file() {
     let folder = Folder::new();
     let overrides = Overrides { enable: true, listen: Vec::new() };
-    let store = Store::open(folder.file(), folder.record_file(), overrides).unwrap();
+    let store = folder.store_with(overrides);
     store.write_fresh_if_absent().unwrap();
-    assert_eq!(folder.text(), FRESH.replacen("enabled = false", "enabled = true", 1));
+    assert!(folder.text().contains("\nenabled = true\n"));
+    assert!(store.prepare(Occasion::Start).unwrap().applied().config.enabled);
 }
 
 /// A machine that dies after so many operations: nothing later happens, clean-up included.
@@ -248,7 +260,7 @@ fn a_machine_that_dies_at_any_step_leaves_the_old_or_the_new_configuration_whole
         folder.edit("topic_levels = 128", "topic_levels = 12");
         let edited = folder.text();
         let dying = Box::new(Dying { left: Cell::new(steps) });
-        let mut store = Store::on(dying, folder.file(), folder.record_file(), Overrides::default()).unwrap();
+        let mut store = Store::on(dying, folder.file(), folder.0.path(), Overrides::default()).unwrap();
         let outcome = apply(&mut store, Occasion::Running);
         let done = matches!(&outcome, Ok(committed) if committed.fault.is_none());
 
@@ -277,4 +289,93 @@ fn a_machine_that_dies_at_any_step_leaves_the_old_or_the_new_configuration_whole
     assert!(outcomes.contains(&(false, 1)), "no step before the rename was tried");
     assert!(outcomes.contains(&(true, 1)), "no step between the renames was tried");
     assert_eq!(outcomes.last(), Some(&(true, 2)));
+}
+
+#[test]
+fn a_fresh_configuration_has_an_authority_of_its_own() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    store.write_fresh_if_absent().unwrap();
+    let text = folder.text();
+    store.write_fresh_if_absent().unwrap();
+    assert_eq!(folder.text(), text, "it is written once");
+    let without: Vec<&str> = text.lines().filter(|line| !FRESH.lines().any(|fresh| fresh == *line)).collect();
+    assert!(
+        matches!(without.as_slice(), ["[[authority]]", "name = \"built-in\"", thumbprint, "issues = true"]
+        if thumbprint.starts_with("thumbprint = ")),
+        "{without:?}"
+    );
+    let config = apply(&mut store, Occasion::Start).unwrap().applied.config;
+    let authority =
+        pki::Store::open(folder.0.path()).unwrap().certified(&config.authorities[0].thumbprint).unwrap();
+    assert!(authority.key.is_some(), "it can issue");
+    let said = pki::describe(authority.certificate()).unwrap();
+    assert!(
+        said.is_authority && said.subject.starts_with("CN=tidemq built-in authority"),
+        "{}",
+        said.subject
+    );
+}
+
+#[test]
+fn what_the_command_line_says_is_judged_with_the_file() {
+    let folder = Folder::new();
+    let listener = Listener::at(super::super::config::Protocol::Tcp, "127.0.0.1:0".parse().unwrap());
+    let store = folder.store_with(Overrides { enable: true, listen: vec![listener] });
+    let required = "[certificates]\nrequire = true\n[[listener]]\naddress = \"127.0.0.1:1\"\ntls = true\n";
+    fs::write(folder.file(), required).unwrap();
+    let Err(ApplyError::Invalid(_, problems)) = store.prepare(Occasion::Start).map(|_| ()) else {
+        panic!("it was taken")
+    };
+    assert!(problems.0[0].what.contains("tcp 127.0.0.1:0 has no TLS"), "{problems}");
+}
+
+#[test]
+fn what_the_store_lacks_is_told_with_its_line_and_nothing_is_written() {
+    let (folder, store) = applied_once();
+    let thumbprint = "0123456789abcdef".repeat(4);
+    fs::write(
+        folder.file(),
+        format!("{}\n[[authority]]\nname = \"lost\"\nthumbprint = {thumbprint:?}\n", folder.text()),
+    )
+    .unwrap();
+    let lines = folder.text().lines().count();
+    let Err(ApplyError::Invalid(_, problems)) = store.prepare(Occasion::Running).map(|_| ()) else {
+        panic!("it was taken")
+    };
+    let problem = &problems.0[0];
+    assert_eq!((problem.path.as_str(), problem.line), ("authority[1].thumbprint", Some(lines)));
+    assert!(problem.what.contains("there is no certificate"), "{problem}");
+    assert_eq!(folder.names(), ["applied.toml", "config.toml"]);
+}
+
+#[test]
+fn warnings_come_with_an_apply_and_do_not_hinder_it() {
+    let (folder, mut store) = applied_once();
+    folder.edit("apply = \"certificates\"", "apply = \"always\"");
+    let committed = apply(&mut store, Occasion::Running).unwrap();
+    assert_eq!(committed.warnings.len(), 1);
+    assert!(
+        committed.warnings[0].what.contains("nobody can publish or subscribe"),
+        "{:?}",
+        committed.warnings
+    );
+    assert!(committed.warnings[0].line.is_some());
+}
+
+#[test]
+fn an_edit_under_way_is_waited_for() {
+    let (folder, store) = applied_once();
+    let mut edit = edit::Edit::begin(&folder.file(), folder.0.path()).unwrap();
+    edit.set("limits.topic_levels", 9).unwrap();
+    let applying = std::thread::scope(|scope| {
+        let applying = scope.spawn(|| {
+            let store = folder.store();
+            store.prepare(Occasion::Running).map(|prepared| prepared.applied().config.limits.topic_levels)
+        });
+        edit.save().unwrap();
+        applying.join().unwrap()
+    });
+    assert!(matches!(applying.unwrap(), 9), "the edit was begun first");
+    drop(store);
 }

@@ -11,8 +11,10 @@ use super::apply::Overrides;
 use super::certificates::{Ca, Cert};
 use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::failure::EXIT_CODES;
+use super::requests::Ask;
+use super::rules::Editing;
 use super::users::User;
-use super::{certificates, commands, serve, users, validate};
+use super::{certificates, commands, rules, serve, users, validate};
 use crate::net::PacketsPerFrame;
 
 #[derive(Debug, Parser)]
@@ -39,8 +41,13 @@ enum Command {
     /// The broker's certificate, and the client certificates that are authorized or revoked
     #[command(subcommand)]
     Cert(Cert),
+    /// Tries, lists and edits the topic rules
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Prints the running broker's counters
     Report(Place),
+    /// Prints the last connections that the running broker did not let in, and why
+    Rejected(Place),
 }
 
 /// Where the broker keeps what.
@@ -52,6 +59,13 @@ pub(super) struct Place {
     /// Configuration file [default: config.toml in the data directory]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+/// The value that a word of the configuration file means.
+pub(super) fn named<T: Copy>(names: &[(&str, T)], text: &str) -> Result<T, String> {
+    let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    let known = || names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("write one of {}", known()))
 }
 
 /// `tidemq serve`
@@ -97,6 +111,15 @@ pub(super) enum Config {
     Diff(Place),
     /// Applies the configuration file; if a broker runs, it does so and its answer is shown
     Apply(Place),
+    /// Sets one field of the configuration file, such as `certificates.require true` or `listener[0].tls true`
+    Set {
+        #[command(flatten)]
+        editing: Editing,
+        /// The field
+        path: String,
+        /// Its value, as the file would write it; quotation marks may be left out
+        value: String,
+    },
     /// Shows what is applied, every default included
     Show {
         #[command(flatten)]
@@ -189,7 +212,9 @@ pub fn run() -> ExitCode {
         Command::User(user) => users::run(&user),
         Command::Ca(ca) => certificates::ca(&ca),
         Command::Cert(cert) => certificates::cert(&cert),
-        Command::Report(place) => commands::report(&place),
+        Command::Rules(rules) => rules::run(&rules),
+        Command::Report(place) => commands::asked(&place, Ask::Report),
+        Command::Rejected(place) => commands::asked(&place, Ask::Rejections),
     };
     done.unwrap_or_else(|failure| failure.tell())
 }

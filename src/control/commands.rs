@@ -1,8 +1,10 @@
-//! The commands that end at once: `config` and `report`.
+//! The commands that end at once: `config`, and those that ask the running broker.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use toml_edit::Value;
 
 use super::apply::{ApplyError, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
@@ -10,6 +12,7 @@ use super::config::{Draft, FRESH};
 use super::data_dir::{self, DataDir, Places};
 use super::diff::fields;
 use super::disk;
+use super::edit::Edit;
 use super::failure::{Exit, Failure};
 use super::problem::Problem;
 use super::requests::{self, Answer, Ask};
@@ -30,7 +33,7 @@ pub(super) fn paths(place: &Place) -> Result<Paths, Failure> {
 
 /// Opens the configuration file and the record beside it.
 pub(super) fn store(paths: &Paths, overrides: Overrides) -> Result<Store, Failure> {
-    Ok(Store::open(paths.config.clone(), data_dir::record_file(&paths.data), overrides)?)
+    Ok(Store::open(paths.config.clone(), &paths.data, overrides)?)
 }
 
 /// Runs `tidemq config`.
@@ -42,15 +45,32 @@ pub(super) fn config(command: &Config) -> Result<ExitCode, Failure> {
         },
         Config::Diff(place) => diff(&paths(place)?),
         Config::Apply(place) => apply(&paths(place)?),
+        Config::Set { editing, path, value } => {
+            let paths = paths(&editing.place)?;
+            let mut edit = Edit::begin(&paths.config, &paths.data)?;
+            // What is no value is a text without its quotation marks.
+            edit.set(path, value.parse::<Value>().unwrap_or_else(|_| value.as_str().into()))?;
+            finish_edit(edit, &paths, editing.apply, &format!("{path} is set"))
+        }
         Config::Show { fresh: true, .. } => Ok(tell(FRESH.trim_end())),
         Config::Show { place, fresh: false } => show(&paths(place)?),
     }
 }
 
-/// Runs `tidemq report`.
-pub(super) fn report(place: &Place) -> Result<ExitCode, Failure> {
+/// Saves an edit, says what was done, and applies it if that is asked for.
+pub(super) fn finish_edit(edit: Edit, paths: &Paths, at_once: bool, done: &str) -> Result<ExitCode, Failure> {
+    edit.save()?;
+    if at_once {
+        tell(done);
+        return apply(paths);
+    }
+    Ok(tell(&format!("{done}; it holds once `tidemq config apply` has applied it")))
+}
+
+/// Asks the running broker, and tells what it answers.
+pub(super) fn asked(place: &Place, ask: Ask) -> Result<ExitCode, Failure> {
     let paths = paths(place)?;
-    match requests::ask(&paths.data, Ask::Report) {
+    match requests::ask(&paths.data, ask) {
         Ok(answer) => Ok(tell_answer(&answer)),
         Err(error) if data_dir::in_use(&paths.data).is_some() => Err(unanswered(&error)),
         Err(_) => {

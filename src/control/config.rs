@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use toml::de::DeTable;
 
 use super::problem::{Problem, Problems};
-use super::read::{Section, line_of, line_of_path};
+use super::read::{Section, line_of, located};
 use super::{validate, warnings};
 use crate::net::PacketsPerFrame;
 use crate::policy::rules::Rule;
@@ -195,19 +195,15 @@ impl Draft {
         let mut problems = Vec::new();
         let config = read_config(&mut root, &mut problems);
         problems.extend(root.finish());
-        let located = |mut problem: Problem| {
-            problem.line = problem.line.or_else(|| line_of_path(text, table.get_ref(), &problem.path));
-            problem
-        };
         if problems.is_empty() {
             problems.extend(validate::whole(&config));
         }
-        let mut problems: Vec<Problem> = problems.into_iter().map(located).collect();
+        let mut problems = located(text, problems);
         problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let warnings = warnings::of(&config).into_iter().map(located).collect();
+        let warnings = located(text, warnings::of(&config));
         Ok(Draft { text: text.to_owned(), made_from, config, warnings })
     }
 }

@@ -1,6 +1,8 @@
 //! A text becomes a configuration or all that is wrong with it.
 
 use super::*;
+use crate::policy::rules::{Access, ClientMatch, TopicMatch};
+use crate::policy::{ClientIdPolicy, Listing, RefusedPublish};
 
 fn problems(text: &str) -> Vec<Problem> {
     Draft::read(text).expect_err("the text has problems").0
@@ -172,4 +174,185 @@ fn limits_that_contradict_each_other_are_refused() {
 fn numbers_too_large_for_their_field_are_refused_not_cut() {
     assert_eq!(paths("[limits]\ntopic_levels = 65536\n"), ["limits.topic_levels"]);
     assert_eq!(Draft::read("[limits]\ntopic_levels = 0xff\n").unwrap().config.limits.topic_levels, 255);
+}
+
+const ONE: &str = "ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01";
+const TWO: &str = "cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02cd02";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ";
+
+fn certificate(name: &str, thumbprint: &str, status: &str) -> String {
+    format!("[[client_certificate]]\nname = {name:?}\nthumbprint = {thumbprint:?}\nstatus = {status:?}\n")
+}
+
+fn authority(name: &str, thumbprint: &str, issues: bool) -> String {
+    format!("[[authority]]\nname = {name:?}\nthumbprint = {thumbprint:?}\nissues = {issues}\n")
+}
+
+fn user(name: &str, password: &str) -> String {
+    format!("[[user]]\nname = {name:?}\npassword = {password:?}\n")
+}
+
+fn rule(fields: &str) -> String {
+    format!("[[rule]]\nname = \"r\"\n{fields}\n")
+}
+
+const ALL: &str = "access = \"read-write\"\nclient_match = \"all\"\ntopic_match = \"all\"";
+
+/// The only problem of a text: its path and what is wrong.
+#[track_caller]
+fn problem(text: &str) -> (String, String) {
+    let mut problems = problems(text);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let problem = problems.remove(0);
+    assert!(problem.line.is_some() && !problem.remedy.is_empty(), "{problem}");
+    (problem.path, problem.what)
+}
+
+#[test]
+fn who_may_connect_is_read_as_it_is_written() {
+    let text = format!(
+        "[certificates]\nany_authorized = true\nclient_id = \"starts-with-name\"\n[rules]\nrefused_publish_v3 = \"close\"\n{}{}{}{}",
+        certificate("device1", &ONE.to_uppercase(), "revoked"),
+        authority("ours", TWO, true),
+        user("alice", HASH),
+        rule(
+            "access = \"deny\"\nclient_match = \"pattern\"\nclient = \"dev.*\"\ntopic_match = \"specific\"\ntopic = \"a/#\""
+        ),
+    );
+    let config = Draft::read(&text).unwrap().config;
+    assert!(config.certificates.any_authorized && config.certificates.trust_operating_system);
+    assert_eq!(config.certificates.client_id, ClientIdPolicy::StartsWithName);
+    assert_eq!(config.client_certificates[0].thumbprint, ONE.parse().unwrap());
+    assert_eq!(config.client_certificates[0].status, Listing::Revoked);
+    assert!(config.authorities[0].issues);
+    assert_eq!(config.users[0].password.as_phc(), HASH);
+    assert_eq!(config.rules[0].access, Access::Deny);
+    assert_eq!(config.rules[0].client, ClientMatch::Pattern("dev.*".into()));
+    assert_eq!(config.rules[0].topic, TopicMatch::Specific("a/#".into()));
+    assert_eq!(config.rule_settings.refused_publish_v3, RefusedPublish::Close);
+    assert!(!format!("{config:?}").contains("c2FsdHNhbHRz"), "no hash in the log");
+}
+
+#[test]
+fn an_entry_is_listed_once() {
+    for (text, path, what) in [
+        (
+            certificate("a", ONE, "revoked") + &certificate("b", ONE, "authorized"),
+            "client_certificate[1].thumbprint",
+            "both as authorized and as revoked",
+        ),
+        (
+            certificate("a", ONE, "revoked") + &certificate("b", ONE, "revoked"),
+            "client_certificate[1].thumbprint",
+            "that of client_certificate[0] too",
+        ),
+        (
+            certificate("a", ONE, "revoked") + &certificate("a", TWO, "revoked"),
+            "client_certificate[1].name",
+            "the name of client_certificate[0] too",
+        ),
+        (authority("a", ONE, false) + &authority("b", ONE, false), "authority[1].thumbprint", "authority[0]"),
+        (authority("a", ONE, false) + &authority("a", TWO, false), "authority[1].name", "authority[0]"),
+        (authority("a", ONE, true) + &authority("b", TWO, true), "authority[1].issues", "issues already"),
+        (user("a", HASH) + &user("a", HASH), "user[1].name", "the name of user[0] too"),
+    ] {
+        let (found, said) = problem(&text);
+        assert_eq!(found, path);
+        assert!(said.contains(what), "{said}");
+    }
+}
+
+#[test]
+fn thumbprints_names_and_hashes_are_looked_at() {
+    for (text, path, what) in [
+        (certificate("a", &ONE[..40], "revoked"), "client_certificate[0].thumbprint", "SHA-1"),
+        (authority("a", "x", false), "authority[0].thumbprint", "not a thumbprint"),
+        (certificate("a", ONE, "trusted"), "client_certificate[0].status", "`trusted` is not known"),
+        ("[[authority]]\nname = \"a\"\n".into(), "authority[0].thumbprint", "is missing"),
+        (format!("[[authority]]\nthumbprint = {ONE:?}\n"), "authority[0].name", "is missing"),
+        (user("", HASH), "user[0].name", "is not a name"),
+        (user("a\tb", HASH), "user[0].name", "is not a name"),
+        ("[[user]]\nname = \"a\"\n".into(), "user[0].password", "is missing"),
+        (user("a", &HASH.replace("argon2id", "argon2i")), "user[0].password", "argon2id"),
+        ("[broker_certificate]\ncertificate = \"mine\"\n".into(), "broker_certificate.certificate", "`mine`"),
+        ("[broker_certificate]\nnames = [\"a b\"]\n".into(), "broker_certificate.names", "`a b`"),
+        ("[broker_certificate]\nnames = \"a\"\n".into(), "broker_certificate.names", "not a list"),
+        ("[certificates]\nclient_id = \"name\"\n".into(), "certificates.client_id", "`name`"),
+    ] {
+        let (found, said) = problem(&text);
+        assert_eq!(found, path, "{text}");
+        assert!(said.contains(what), "{said}");
+    }
+    let names = "[broker_certificate]\nnames = [\"a.example\", \"*.a.example\", \"::1\", \"192.0.2.1\"]\n";
+    assert_eq!(Draft::read(names).unwrap().config.broker_certificate.names.len(), 4);
+    let (_, said) = problem(&user("a", "swordfish"));
+    assert!(!said.contains("swordfish"), "what was written is not repeated");
+}
+
+#[test]
+fn what_is_wrong_with_rules_is_told_by_rule_and_field() {
+    let client = |how: &str, client: &str| {
+        rule(&format!("access = \"read\"\ntopic_match = \"all\"\nclient_match = {how:?}\n{client}"))
+    };
+    let topic = |how: &str, topic: &str| {
+        rule(&format!("access = \"read\"\nclient_match = \"all\"\ntopic_match = {how:?}\n{topic}"))
+    };
+    for (text, path, what) in [
+        (client("pattern", "client = \"(\""), "rule[0].client", "rule \"r\""),
+        (client("pattern", ""), "rule[0].client", "is missing"),
+        (client("all", "client = \"x\""), "rule[0].client", "client_match is \"all\""),
+        (client("some", ""), "rule[0].client_match", "`some`"),
+        (topic("specific", "topic = \"a/#/b\""), "rule[0].topic", "rule \"r\""),
+        (topic("pattern", "topic = \"{%cleint%}/a\""), "rule[0].topic", "rule \"r\""),
+        (rule("access = \"read\"\nclient_match = \"all\""), "rule[0].topic_match", "is missing"),
+        (rule(&ALL.replace("read-write", "all")), "rule[0].access", "`all`"),
+    ] {
+        let (found, said) = problem(&text);
+        assert_eq!(found, path, "{text}");
+        assert!(said.contains(what), "{said}");
+    }
+    // A rule that is not read does not change the others' numbers.
+    let text = format!("{}{}", client("all", "client = \"x\""), client("pattern", "client = \"(\""));
+    assert_eq!(paths(&text), ["rule[0].client", "rule[1].client"]);
+}
+
+#[test]
+fn certificates_are_required_over_tls_or_not_at_all() {
+    let listener = |more: &str| format!("[[listener]]\naddress = \"127.0.0.1:1\"\n{more}");
+    let required = "[certificates]\nrequire = true\n";
+    let (path, what) = problem(&format!("{required}{}", listener("")));
+    assert_eq!(path, "listener[0].tls");
+    assert!(what.contains("tcp 127.0.0.1:1 has no TLS"), "{what}");
+    for more in ["tls = true\n", "require_client_certificate = false\n", "enabled = false\n"] {
+        assert!(Draft::read(&format!("{required}{}", listener(more))).is_ok(), "{more}");
+    }
+    assert!(Draft::read(&listener("require_client_certificate = false\n")).is_ok());
+}
+
+/// What is warned of, path by path.
+fn warnings(text: &str) -> Vec<String> {
+    Draft::read(text).unwrap().warnings.into_iter().map(|warning| warning.path).collect()
+}
+
+#[test]
+fn warnings_tell_what_may_not_have_been_meant() {
+    assert!(warnings(FRESH).is_empty());
+    let tls = "[[listener]]\naddress = \"127.0.0.1:1\"\ntls = true\n";
+    let required = format!("[certificates]\nrequire = true\n{tls}");
+    assert_eq!(warnings(&required), ["rules"]);
+    assert!(warnings(&format!("{required}{}", rule(ALL))).is_empty());
+    assert_eq!(warnings(&format!("{tls}{}", rule(ALL))), ["rule"]);
+
+    let pattern = rule(&ALL.replace("\"all\"\ntopic", "\"pattern\"\nclient = \"dev.*\"\ntopic"));
+    assert_eq!(warnings(&format!("{required}{pattern}")), ["certificates.trust_operating_system"]);
+    for option in ["trust_operating_system = false", "trusted_authorized_only = true"] {
+        let text = required.replace("require = true", &format!("require = true\n{option}"));
+        assert!(warnings(&format!("{text}{pattern}")).is_empty(), "{option}");
+    }
+
+    let open = |more: &str| format!("[[listener]]\naddress = \"0.0.0.0:1\"\n{more}{}", user("a", HASH));
+    assert_eq!(warnings(&open("")), ["listener[0].tls"]);
+    assert!(warnings(&open("tls = true\n")).is_empty() && warnings(&open("enabled = false\n")).is_empty());
+    assert!(warnings(&open("").replace("0.0.0.0", "127.0.0.1")).is_empty());
 }

@@ -114,7 +114,7 @@ pub fn fields(config: &Config) -> Vec<Field> {
     out.push(Field { path: "enabled".into(), value: enabled.written(), secret: false, effect: Effect::Live });
     for (index, listener) in listeners.iter().enumerate() {
         list!(out, format!("listener[{index}]."), listener => Listener {
-            protocol: Live, address: Live, path: Live, packets_per_frame: NewConnections, tls: NewConnections,
+            protocol: Live, address: Live, path: Live, packets_per_frame: NewConnections, tls: Live,
             require_client_certificate: Live, enabled: Live,
         });
     }

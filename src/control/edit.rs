@@ -199,10 +199,8 @@ impl Edit {
         index: usize,
         fields: &[(&str, Value)],
     ) -> Result<(), EditError> {
-        let mut entry = Table::new();
-        fields.iter().for_each(|(field, value)| set_field(&mut entry, field, value.clone()));
         let mut entries = self.take(table)?;
-        entries.insert(index.min(entries.len()), entry);
+        entries.insert(index.min(entries.len()), entry(fields));
         self.give(table, entries);
         Ok(())
     }
@@ -246,43 +244,62 @@ impl Edit {
         Ok(draft)
     }
 
-    /// The entries of a table.
-    fn take(&mut self, table: &'static str) -> Result<Vec<Table>, EditError> {
-        let Some(item) = self.document.get(table) else { return Ok(Vec::new()) };
-        if item.as_array().is_some_and(Array::is_empty) {
-            return Ok(Vec::new());
-        }
-        // It may be written as inline tables in brackets too.
-        let array = item.clone().into_array_of_tables().map_err(|_| EditError::BadPath(table.to_owned()))?;
-        Ok(array.into_iter().collect())
+    fn take(&self, table: &'static str) -> Result<Vec<Table>, EditError> {
+        entries(&self.document, table)
     }
 
-    /// Tables are written in the order of their positions: all entries get the first one's, and stand in their order.
     fn give(&mut self, table: &'static str, entries: Vec<Table>) {
-        if entries.is_empty() {
-            self.document.remove(table);
-            return;
-        }
-        let behind = BEHIND.iter().find(|(name, _)| *name == table);
-        let section = behind.and_then(|(_, section)| self.document.get(section)).and_then(Item::as_table);
-        let position = self.first_position(table).or_else(|| section.and_then(Table::position));
-        let mut array = ArrayOfTables::new();
-        for mut entry in entries {
-            entry.set_position(position);
-            array.push(entry);
-        }
-        match self.document.get_mut(table) {
-            Some(item) => *item = Item::ArrayOfTables(array),
-            None => {
-                self.document.insert(table, Item::ArrayOfTables(array));
-            }
-        }
+        replace(&mut self.document, table, entries);
     }
+}
 
-    fn first_position(&self, table: &str) -> Option<isize> {
-        let array = self.document.get(table).and_then(Item::as_array_of_tables)?;
-        array.iter().filter_map(Table::position).min()
+/// The entries of a table.
+fn entries(document: &DocumentMut, table: &'static str) -> Result<Vec<Table>, EditError> {
+    let Some(item) = document.get(table) else { return Ok(Vec::new()) };
+    if item.as_array().is_some_and(Array::is_empty) {
+        return Ok(Vec::new());
     }
+    // It may be written as inline tables in brackets too.
+    let array = item.clone().into_array_of_tables().map_err(|_| EditError::BadPath(table.to_owned()))?;
+    Ok(array.into_iter().collect())
+}
+
+/// Tables are written in the order of their positions: all entries get the first one's, and stand in their order.
+fn replace(document: &mut DocumentMut, table: &'static str, entries: Vec<Table>) {
+    if entries.is_empty() {
+        document.remove(table);
+        return;
+    }
+    let behind = BEHIND.iter().find(|(name, _)| *name == table);
+    let section = behind.and_then(|(_, section)| document.get(section)).and_then(Item::as_table);
+    let position = first_position(document, table).or_else(|| section.and_then(Table::position));
+    let mut array = ArrayOfTables::new();
+    for mut entry in entries {
+        entry.set_position(position);
+        array.push(entry);
+    }
+    match document.get_mut(table) {
+        Some(item) => *item = Item::ArrayOfTables(array),
+        None => {
+            document.insert(table, Item::ArrayOfTables(array));
+        }
+    }
+}
+
+fn first_position(document: &DocumentMut, table: &str) -> Option<isize> {
+    let array = document.get(table).and_then(Item::as_array_of_tables)?;
+    array.iter().filter_map(Table::position).min()
+}
+
+/// Adds an entry to a document that has none of its kind.
+pub(super) fn append(document: &mut DocumentMut, table: &'static str, fields: &[(&str, Value)]) {
+    replace(document, table, vec![entry(fields)]);
+}
+
+fn entry(fields: &[(&str, Value)]) -> Table {
+    let mut entry = Table::new();
+    fields.iter().for_each(|(field, value)| set_field(&mut entry, field, value.clone()));
+    entry
 }
 
 fn is_bare(key: &str) -> bool {

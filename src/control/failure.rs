@@ -25,6 +25,8 @@ pub enum Exit {
     NotRunning = 7,
     /// What was given cannot be taken: a wrong file, a wrong password, a name that is taken.
     Given = 8,
+    /// The answer to what was asked is no.
+    No = 9,
 }
 
 impl Exit {
@@ -45,7 +47,8 @@ pub const EXIT_CODES: &str = "Exit codes:
   5  the machine does not give what is needed: an address, io_uring, memory
   6  the data directory cannot be used
   7  no broker is running
-  8  what was given cannot be taken: a wrong file, a wrong password, a name that is taken";
+  8  what was given cannot be taken: a wrong file, a wrong password, a name that is taken
+  9  the answer is no: topic rules refuse what was tested, or something about them is odd";
 
 /// Why a command ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +99,10 @@ impl From<ApplyError> for Failure {
             ApplyError::Moved(_) => (Exit::NotApplied, "apply it again"),
             ApplyError::Disk(_) => {
                 (Exit::Data, "see whether it is there, who owns it and whether the disk is full")
+            }
+            ApplyError::Busy(_) => (Exit::NotApplied, "try it again"),
+            ApplyError::Authority(cause) => {
+                return Failure::new(Exit::Data, &error, &cause.remedy());
             }
             ApplyError::Damaged { .. } => {
                 (Exit::Data, "remove it: the configuration file is then taken as it is")

@@ -256,7 +256,7 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
 }
 
 /// The line of what a problem's path names, as far as the path leads: `listener[1].address`.
-pub(super) fn line_of_path(text: &str, root: &DeTable<'_>, path: &str) -> Option<usize> {
+fn line_of_path(text: &str, root: &DeTable<'_>, path: &str) -> Option<usize> {
     let mut table = root;
     let mut found = None;
     for step in path.split('.') {
@@ -274,4 +274,14 @@ pub(super) fn line_of_path(text: &str, root: &DeTable<'_>, path: &str) -> Option
         table = inner;
     }
     found
+}
+
+/// Problems with the lines of `text` that are to blame, as far as they are found.
+pub(super) fn located(text: &str, problems: Vec<Problem>) -> Vec<Problem> {
+    let (table, _) = DeTable::parse_recoverable(text);
+    let located = |mut problem: Problem| {
+        problem.line = problem.line.or_else(|| line_of_path(text, table.get_ref(), &problem.path));
+        problem
+    };
+    problems.into_iter().map(located).collect()
 }

@@ -29,9 +29,12 @@ pub(super) enum Ask {
     Apply,
     /// Report the counters.
     Report,
+    /// List the connections that were not let in.
+    Rejections,
 }
 
-const ASKS: [(&str, Ask); 2] = [("apply", Ask::Apply), ("report", Ask::Report)];
+const ASKS: [(&str, Ask); 3] =
+    [("apply", Ask::Apply), ("report", Ask::Report), ("rejections", Ask::Rejections)];
 
 /// What was asked, and where the answer goes.
 pub(super) struct Request {

@@ -1,15 +1,24 @@
 //! The seam to the running broker: the only file here that names the node and its listeners.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::compile::Compiled;
 use super::config::Listener;
 use super::failure::{Exit, Failure};
-use super::report;
+use super::pki::moment;
+use super::secure::{self, Identity};
 use super::sys_tree::Tree;
-use crate::net::{BindError, Bound, Speech, Transport, listener};
+use super::{rejections, report};
+use crate::net::tls::config::{Alpn, Clients, Tickets, TlsError, server_config};
+use crate::net::{BindError, Bound, Speech, TlsTerms, Transport, listener};
 use crate::node::{Node, NodeConfig, StartError};
+use crate::policy::{CertificatePolicy, ListenerPolicy, Snapshot};
+
+/// How often it is looked whether the broker's certificate is to be renewed. Clocks may be set, and names of the machine
+/// come and go.
+const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
 
 /// How the broker is laid out over the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +35,10 @@ struct Open {
     number: u16,
     /// What the configuration says.
     asked: Listener,
+    /// What is asked of its clients.
+    policy: ListenerPolicy,
+    /// How they speak.
+    speech: Speech,
     /// With the port that the system chose.
     address: SocketAddr,
 }
@@ -38,6 +51,16 @@ pub(super) struct Moves {
     changed: Vec<(u16, Speech)>,
     new: Vec<(Open, Bound)>,
     gone: Vec<Open>,
+    /// From which number on the next ones are given.
+    next_number: u16,
+}
+
+/// What [`Running::install`] does: it cannot fail any more. Dropping it gives the new ports back.
+pub(super) struct Installation {
+    snapshot: Arc<Snapshot>,
+    moves: Moves,
+    identity: Option<Identity>,
+    sys_interval: Option<Duration>,
 }
 
 /// A broker that takes connections.
@@ -45,8 +68,21 @@ pub(super) struct Running {
     node: Node,
     shards: u16,
     open: Vec<Open>,
+    next_number: u16,
     started: Instant,
     sys: Box<Sys>,
+    tickets: Tickets,
+    secure: Secure,
+}
+
+/// What TLS is spoken with now.
+struct Secure {
+    /// By which client certificates are judged.
+    policy: Arc<CertificatePolicy>,
+    /// What is presented; `None`: no listener has TLS.
+    identity: Option<Identity>,
+    /// When it is looked whether it is to be renewed.
+    due: Option<Instant>,
 }
 
 /// What is told below `$SYS`.
@@ -64,21 +100,21 @@ impl Running {
         compiled: &Compiled,
         layout: &Layout,
         home_key: [u8; 16],
+        tickets: &Tickets,
     ) -> Result<Running, Failure> {
-        let moves = moves(&[], &compiled.listeners, layout.shards)?;
+        let Installation { snapshot, moves, identity, sys_interval } =
+            prepare(compiled, &[], 0, layout.shards, tickets)?;
+        let next_number = moves.next_number;
         let (open, listeners) = moves.new.into_iter().unzip();
-        let config = NodeConfig {
-            shards: layout.shards,
-            cores: layout.cores.clone(),
-            home_key,
-            snapshot: compiled.snapshot.clone(),
-            listeners,
-        };
+        let secure = Secure::new(&snapshot, identity);
+        let config =
+            NodeConfig { shards: layout.shards, cores: layout.cores.clone(), home_key, snapshot, listeners };
         let node = Node::start(config)?;
         let started = Instant::now();
         let sys = Box::new(Sys { tree: Tree::new(), interval: None, due: None });
-        let mut running = Running { node, shards: layout.shards, open, started, sys };
-        running.tell_every(compiled.sys_interval);
+        let (shards, tickets) = (layout.shards, tickets.clone());
+        let mut running = Running { node, shards, open, next_number, started, sys, tickets, secure };
+        running.tell_every(sys_interval);
         Ok(running)
     }
 
@@ -88,15 +124,18 @@ impl Running {
     }
 
     /// Binds what `compiled` adds; what it leaves alone keeps its sockets. Nobody can connect to the new ones yet.
-    pub(super) fn prepare(&self, compiled: &Compiled) -> Result<Moves, Failure> {
-        Ok(moves(&self.open, &compiled.listeners, self.shards)?)
+    pub(super) fn prepare(&self, compiled: &Compiled) -> Result<Installation, Failure> {
+        prepare(compiled, &self.open, self.next_number, self.shards, &self.tickets)
     }
 
     /// Gives every shard the snapshot, then opens and closes listeners. When it returns, all shards have done so.
-    pub(super) fn install(&mut self, compiled: &Compiled, moves: Moves) {
-        let took = self.node.install(compiled.snapshot.clone());
-        tracing::debug!("every shard holds generation {} after {took:?}", compiled.snapshot.generation.0);
-        self.open = moves.kept;
+    pub(super) fn install(&mut self, installation: Installation) {
+        let Installation { snapshot, moves, identity, sys_interval } = installation;
+        self.secure = Secure::new(&snapshot, identity);
+        let generation = snapshot.generation.0;
+        let took = self.node.install(snapshot);
+        tracing::debug!("every shard holds generation {generation} after {took:?}");
+        (self.open, self.next_number) = (moves.kept, moves.next_number);
         for (number, speech) in moves.changed {
             self.node.change_speech(number, &speech);
         }
@@ -107,7 +146,44 @@ impl Running {
         for open in moves.gone {
             self.node.unlisten(open.number);
         }
-        self.tell_every(compiled.sys_interval);
+        self.tell_every(sys_interval);
+    }
+
+    /// Looks whether the broker's certificate is to be renewed, and has new handshakes made with another one then.
+    /// Nobody is disconnected; what is applied stays as it is.
+    fn renew(&mut self) {
+        let Some(identity) = &self.secure.identity else { return };
+        self.secure.due = Some(Instant::now() + RENEWAL_LOOK);
+        let now = secure::now();
+        let fresh = match identity.source.identity(now) {
+            Ok(fresh) => fresh,
+            Err(problem) => {
+                let until = moment(identity.not_after);
+                tracing::error!(
+                    "the broker's certificate, valid until {until}, is not looked after: {problem}"
+                );
+                return;
+            }
+        };
+        if fresh.not_after < now {
+            tracing::error!("the broker's certificate has expired on {}", moment(fresh.not_after));
+        }
+        if fresh.thumbprint == identity.thumbprint {
+            return;
+        }
+        let (until, thumbprint) = (moment(fresh.not_after), fresh.thumbprint);
+        for open in self.open.iter_mut().filter(|open| open.asked.tls) {
+            let terms = Terms { identity: Some(&fresh), policy: &self.secure.policy, tickets: &self.tickets };
+            match terms.speech(&open.asked, open.policy) {
+                Ok(speech) => {
+                    self.node.change_speech(open.number, &speech);
+                    open.speech = speech;
+                }
+                Err(error) => tracing::error!("{}: the certificate was not renewed: {error}", open.asked),
+            }
+        }
+        tracing::info!("the broker's certificate is {thumbprint} from now on, valid until {until}");
+        self.secure.identity = Some(fresh);
     }
 
     /// From now on `$SYS` is brought up to date so often; `None`: it is cleared. Done when this returns.
@@ -125,13 +201,24 @@ impl Running {
         }
     }
 
-    /// When [`Running::tell`] is to be called.
-    pub(super) fn next_telling(&self) -> Option<Instant> {
-        self.sys.due
+    /// When [`Running::look_after`] is to be called.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        [self.sys.due, self.secure.due].into_iter().flatten().min()
+    }
+
+    /// Does what is due: tells below `$SYS`, renews the broker's certificate.
+    pub(super) fn look_after(&mut self) {
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= Instant::now());
+        if is_due(self.sys.due) {
+            self.tell();
+        }
+        if is_due(self.secure.due) {
+            self.renew();
+        }
     }
 
     /// Publishes below `$SYS` what has changed in the counters.
-    pub(super) fn tell(&mut self) {
+    fn tell(&mut self) {
         let Some(interval) = self.sys.interval else { return };
         let changed = self.sys.tree.update(self.started.elapsed(), &self.node.reports());
         self.node.publish(changed);
@@ -143,52 +230,124 @@ impl Running {
         report::describe(&self.node.reports())
     }
 
+    /// The last connections that were not let in, for people.
+    pub(super) fn rejections(&self) -> String {
+        rejections::describe(&self.node.rejections())
+    }
+
     /// Says good-bye to every client and returns when the shards have ended.
     pub(super) fn stop(self) {
         self.node.stop();
     }
 }
 
+impl Secure {
+    fn new(snapshot: &Snapshot, identity: Option<Identity>) -> Secure {
+        let due = identity.as_ref().map(|_| Instant::now() + RENEWAL_LOOK);
+        Secure { policy: Arc::clone(&snapshot.certificates), identity, due }
+    }
+}
+
+/// Does all of an Apply that can fail, beside listeners that are `open`.
+fn prepare(
+    compiled: &Compiled,
+    open: &[Open],
+    next_number: u16,
+    shards: u16,
+    tickets: &Tickets,
+) -> Result<Installation, Failure> {
+    let identity = compiled.identity.clone();
+    let terms = Terms { identity: identity.as_ref(), policy: &compiled.snapshot.certificates, tickets };
+    let mut wanted = Vec::new();
+    for (asked, policy) in &compiled.listeners {
+        let speech = terms.speech(asked, *policy)?;
+        wanted.push(Wanted { asked: asked.clone(), policy: *policy, speech });
+    }
+    let moves = moves(open, wanted, shards, next_number)?;
+    let all = moves.kept.iter().chain(moves.new.iter().map(|(open, _)| open));
+    let listeners = all.map(|open| (open.number, open.policy)).collect();
+    let snapshot = Arc::new(Snapshot { listeners, ..compiled.snapshot.clone() });
+    Ok(Installation { snapshot, moves, identity, sys_interval: compiled.sys_interval })
+}
+
+/// A listener that is to be open.
+#[derive(Clone, Debug)]
+struct Wanted {
+    asked: Listener,
+    policy: ListenerPolicy,
+    speech: Speech,
+}
+
 /// What has to be done so that `wanted` is open. An address stays bound whatever its clients speak. A port of 0 asks
 /// for any: the one it got before is kept, for the same protocol.
-fn moves(open: &[Open], wanted: &[Listener], shards: u16) -> Result<Moves, BindError> {
+fn moves(open: &[Open], wanted: Vec<Wanted>, shards: u16, next_number: u16) -> Result<Moves, BindError> {
     let mut gone = open.to_vec();
     let mut kept = Vec::new();
     let mut changed = Vec::new();
     let mut missing = Vec::new();
-    for asked in wanted {
+    for wanted in wanted {
+        let asked = &wanted.asked;
         let fits = |open: &Open| {
             open.asked.address == asked.address
                 && (asked.address.port() != 0 || open.asked.protocol == asked.protocol)
         };
         let same = gone.iter().position(|open| open.asked == *asked);
         let Some(index) = same.or_else(|| gone.iter().position(fits)) else {
-            missing.push(asked.clone());
+            missing.push(wanted);
             continue;
         };
         let before = gone.remove(index);
-        if speech(&before.asked) != speech(asked) {
-            changed.push((before.number, speech(asked)));
+        if before.speech != wanted.speech {
+            changed.push((before.number, wanted.speech.clone()));
         }
-        kept.push(Open { asked: asked.clone(), ..before });
+        let Wanted { asked, policy, speech } = wanted;
+        kept.push(Open { asked, policy, speech, ..before });
     }
-    // Numbers in use now stay taken: the old listeners are open until the new ones are.
-    let mut free = (0..).filter(|number| !open.iter().any(|open| open.number == *number));
+    // A number that was in use may be that of connections whose listener is gone: it comes again last of all.
+    let mut next_number = next_number;
     let mut new = Vec::new();
-    for asked in missing {
-        let number = free.next().expect("there are fewer listeners than numbers");
+    for Wanted { asked, policy, speech } in missing {
+        while open.iter().any(|open| open.number == next_number) {
+            next_number = next_number.wrapping_add(1);
+        }
+        let number = next_number;
+        next_number = next_number.wrapping_add(1);
         let mut bound = listener::bind(number, asked.address, shards)?;
-        bound.speech = speech(&asked);
-        new.push((Open { number, asked, address: bound.address }, bound));
+        bound.speech = speech.clone();
+        new.push((Open { number, asked, policy, speech, address: bound.address }, bound));
     }
-    Ok(Moves { kept, changed, new, gone })
+    Ok(Moves { kept, changed, new, gone, next_number })
 }
 
-/// How clients speak at a listener.
-fn speech(listener: &Listener) -> Speech {
-    let packets = listener.packets_per_frame.unwrap_or_default();
-    let websocket = |path: &str| Transport::WebSocket { path: path.into(), packets };
-    Speech { transport: listener.websocket_path().map_or(Transport::Tcp, websocket), tls: None }
+/// With what clients are spoken to.
+struct Terms<'a> {
+    identity: Option<&'a Identity>,
+    policy: &'a Arc<CertificatePolicy>,
+    tickets: &'a Tickets,
+}
+
+impl Terms<'_> {
+    /// How clients speak at a listener.
+    fn speech(&self, listener: &Listener, policy: ListenerPolicy) -> Result<Speech, TlsError> {
+        let packets = listener.packets_per_frame.unwrap_or_default();
+        let websocket = |path: &str| Transport::WebSocket { path: path.into(), packets };
+        let transport = listener.websocket_path().map_or(Transport::Tcp, websocket);
+        if !listener.tls {
+            return Ok(Speech::plain(transport));
+        }
+        let identity = self.identity.ok_or(TlsError::NoCertificate)?;
+        let alpn = if transport == Transport::Tcp { Alpn::Mqtt } else { Alpn::WebSocket };
+        // Also where none is required: one that is presented gives its client a name, and may be a revoked one.
+        let clients = Clients { policy: Arc::clone(self.policy), requirement: policy.certificate };
+        let config = server_config(&identity.certified, Some(clients), alpn, self.tickets)?;
+        Ok(Speech { transport, tls: Some(TlsTerms(config)) })
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Failure {
+        Failure::new(Exit::Machine, error, "")
+    }
 }
 
 impl From<BindError> for Failure {
@@ -225,11 +384,29 @@ mod tests {
         Speech::plain(Transport::WebSocket { path: path.into(), packets })
     }
 
-    /// Opens what `wanted` says after `open`, and answers what is open then.
-    fn after(open: &[Open], wanted: &[Listener]) -> (Vec<Open>, Moves) {
-        let moves = moves(open, wanted, 1).unwrap();
+    fn wanted(listeners: &[Listener]) -> Vec<Wanted> {
+        let policy = Arc::new(CertificatePolicy::default());
+        let terms = Terms { identity: None, policy: &policy, tickets: &Tickets::new().unwrap() };
+        let wanted = |asked: &Listener| Wanted {
+            asked: asked.clone(),
+            policy: ListenerPolicy::default(),
+            speech: terms.speech(asked, ListenerPolicy::default()).unwrap(),
+        };
+        listeners.iter().map(wanted).collect()
+    }
+
+    /// Opens what `listeners` says after `open`, and answers what is open then.
+    fn after(open: &[Open], listeners: &[Listener]) -> (Vec<Open>, Moves) {
+        let next = open.iter().map(|open| open.number + 1).max().unwrap_or(0);
+        let moves = moves(open, wanted(listeners), 1, next).unwrap();
         let new = moves.new.iter().map(|(open, _)| open.clone());
         (moves.kept.iter().cloned().chain(new).collect(), moves)
+    }
+
+    /// The numbers of two listeners where the first is open.
+    fn moves_from(open: &[Open], next: u16) -> Vec<u16> {
+        let moves = moves(open, wanted(&[any(), any()]), 1, next).unwrap();
+        moves.kept.iter().chain(moves.new.iter().map(|(open, _)| open)).map(|open| open.number).collect()
     }
 
     #[test]
@@ -242,9 +419,9 @@ mod tests {
         assert_eq!((second.as_slice(), moves.gone.as_slice()), (&first[..1], &first[1..]));
         assert!(moves.new.is_empty());
 
-        let (third, _bound) = after(&second, &[any(), any()]);
-        assert_eq!(third[0], second[0]);
-        assert_eq!(third[1].number, 1);
+        let third = moves_from(&second, 2);
+        assert_eq!(third, [0, 2], "connections of the listener that is gone may have its number");
+        assert_eq!(moves_from(&second, 0), [0, 1], "numbers begin again, without those that are in use");
     }
 
     #[test]
@@ -275,8 +452,8 @@ mod tests {
     fn a_port_that_is_taken_is_told_before_anything_is_touched() {
         let (open, bound) = after(&[], &[any()]);
         let taken = tcp(&open[0].address.to_string());
-        assert!(matches!(moves(&[], &[any(), taken.clone()], 1), Err(BindError::InUse { .. })));
+        assert!(matches!(moves(&[], wanted(&[any(), taken.clone()]), 1, 0), Err(BindError::InUse { .. })));
         drop(bound);
-        moves(&[], &[taken], 1).unwrap();
+        moves(&[], wanted(&[taken]), 1, 0).unwrap();
     }
 }

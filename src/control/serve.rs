@@ -13,8 +13,9 @@ use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
 use super::logs::Logs;
 use super::requests::{self, Answer, Ask, Request};
-use super::running::{Layout, Moves, Running};
+use super::running::{Installation, Layout, Running};
 use super::signals;
+use crate::net::tls::config::Tickets;
 
 /// Something the control thread is to do.
 pub(super) enum Event {
@@ -94,7 +95,7 @@ fn ranges(cores: &[usize]) -> String {
 
 /// What an Apply is to do once it cannot fail any more.
 enum Step {
-    Install(Moves),
+    Install(Box<Installation>),
     Enable(Box<Running>),
     Disable,
 }
@@ -105,6 +106,8 @@ struct Control {
     data: DataDir,
     layout: Layout,
     home_key: [u8; 16],
+    /// With what sessions of TLS are resumed, as long as the process lives.
+    tickets: Tickets,
     logs: Logs,
     /// `None` while the broker is disabled.
     running: Option<Running>,
@@ -114,17 +117,18 @@ impl Control {
     /// Applies the file and, if the broker is enabled, starts it.
     fn start(mut store: Store, data: DataDir, layout: Layout) -> Result<Control, Failure> {
         let home_key = data.home_key()?;
+        let tickets = Tickets::new()?;
         let prepared = store.prepare(Occasion::Start)?;
         let logs = Logs::start(prepared.applied().config.log.level);
         let mut running = None;
         if prepared.applied().config.enabled {
-            running = Some(Running::start(prepared.compiled(), &layout, home_key)?);
+            running = Some(Running::start(prepared.compiled(), &layout, home_key, &tickets)?);
         }
         let committed = prepared.commit(|_| {})?;
         store.record(&committed);
         committed.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         warn_of_fault(&committed);
-        Ok(Control { store, data, layout, home_key, logs, running })
+        Ok(Control { store, data, layout, home_key, tickets, logs, running })
     }
 
     fn work(&mut self, incoming: &Receiver<Event>) {
@@ -139,6 +143,7 @@ impl Control {
                 Event::Asked(request) => {
                     let answer = match request.ask {
                         Ask::Report => Answer { exit: 0, text: self.report() },
+                        Ask::Rejections => Answer { exit: 0, text: self.rejections() },
                         Ask::Apply => match self.apply() {
                             Ok(text) => Answer { exit: 0, text },
                             Err(failure) => Answer { exit: failure.exit.code(), text: failure.to_string() },
@@ -155,17 +160,17 @@ impl Control {
         say("stopped");
     }
 
-    /// The next thing to do; meanwhile `$SYS` is kept up to date.
+    /// The next thing to do; meanwhile `$SYS` and the broker's certificate are looked after.
     fn next(&mut self, incoming: &Receiver<Event>) -> Option<Event> {
         loop {
             // Never closed: the signals' thread lives as long as the process.
             let Some((running, due)) =
-                self.running.as_mut().and_then(|running| running.next_telling().map(|due| (running, due)))
+                self.running.as_mut().and_then(|running| running.next_look().map(|due| (running, due)))
             else {
                 return incoming.recv().ok();
             };
             match incoming.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Err(RecvTimeoutError::Timeout) => running.tell(),
+                Err(RecvTimeoutError::Timeout) => running.look_after(),
                 event => return event.ok(),
             }
         }
@@ -178,15 +183,17 @@ impl Control {
         let prepared = self.store.prepare(occasion)?;
         // Bound or started here, used after the commit; an error drops it.
         let step = match (prepared.applied().config.enabled, &self.running) {
-            (true, Some(running)) => Step::Install(running.prepare(prepared.compiled())?),
+            (true, Some(running)) => Step::Install(Box::new(running.prepare(prepared.compiled())?)),
             (true, None) => {
-                Step::Enable(Box::new(Running::start(prepared.compiled(), &self.layout, self.home_key)?))
+                let (compiled, home_key) = (prepared.compiled(), self.home_key);
+                let started = Running::start(compiled, &self.layout, home_key, &self.tickets)?;
+                Step::Enable(Box::new(started))
             }
             (false, _) => Step::Disable,
         };
         let running = &mut self.running;
-        let committed = prepared.commit(|compiled| match (step, running) {
-            (Step::Install(moves), Some(running)) => running.install(compiled, moves),
+        let committed = prepared.commit(|_| match (step, running) {
+            (Step::Install(installation), Some(running)) => running.install(*installation),
             (Step::Enable(started), running) => *running = Some(*started),
             (Step::Disable, running) => {
                 if let Some(running) = running.take() {
@@ -206,6 +213,10 @@ impl Control {
             self.introduce_listeners();
         }
         Ok(commands::summary(&committed))
+    }
+
+    fn rejections(&self) -> String {
+        self.running.as_ref().map_or_else(|| "the broker is disabled".into(), Running::rejections)
     }
 
     fn report(&self) -> String {
@@ -247,9 +258,12 @@ impl Control {
         if listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
             let file = self.store.file().display();
             say("only this machine can connect: to let others in, set `address` of a [[listener]] to");
-            say(&format!(
-                "\"0.0.0.0:1883\" in {file} and run `tidemq config apply` (nothing is encrypted, and everybody is let in)"
-            ));
+            let open = if listeners.iter().all(|listener| !listener.tls) {
+                "; nothing is encrypted without `tls = true`"
+            } else {
+                ""
+            };
+            say(&format!("\"0.0.0.0:1883\" in {file} and run `tidemq config apply`{open}"));
         }
     }
 }

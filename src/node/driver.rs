@@ -100,7 +100,9 @@ impl Driver {
             Parcel::Order(order) => match order {
                 Order::Install(snapshot, done) => {
                     net.install(&snapshot.limits);
-                    shard.set_wall_clock(clock.unix_zero_secs());
+                    let unix_zero_secs = clock.unix_zero_secs();
+                    net.set_wall_clock(unix_zero_secs);
+                    shard.set_wall_clock(unix_zero_secs);
                     shard.install(snapshot);
                     done.confirm();
                 }

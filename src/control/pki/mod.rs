@@ -29,6 +29,7 @@ pub use self::names::{SanName, host_names};
 pub use self::read::{Imported, import};
 pub use self::store::Store;
 pub use self::suitable::Expiry;
+pub(super) use self::suitable::server as suits_a_server;
 pub use crate::policy::certificates::Thumbprint;
 
 /// A certificate, what leads from it to its authority, and its key if that is there. Debug output never shows the key.

@@ -39,7 +39,7 @@ fn unexpired(said: &Description, now: i64) -> Result<(), PkiError> {
 }
 
 /// Whether a certificate can be the broker's now.
-fn server(certified: &Certified, now: i64) -> Result<(), PkiError> {
+pub(in crate::control) fn server(certified: &Certified, now: i64) -> Result<(), PkiError> {
     let said = describe::describe(certified.certificate())?;
     let refuse = |why| Err(PkiError::NotForServers { subject: said.subject.clone(), why });
     if certified.key.is_none() {

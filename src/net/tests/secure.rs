@@ -13,6 +13,7 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use socket2::SockRef;
 
 use super::toy::{Bench, connect};
 use crate::net::tls::TlsTerms;
@@ -150,6 +151,13 @@ pub(super) fn client_saying(
 /// A client that has said CONNECT over TLS, and its connection.
 pub(super) fn client(bench: &mut Bench, config: &Arc<ClientConfig>, id: &str) -> (Secure, ConnId) {
     client_saying(bench, config, connect(id))
+}
+
+/// Makes the broker's socket take little at a time. The client's stays as it is: a window that shrinks below what was
+/// once a segment makes the kernel wait for its timers.
+pub(super) fn narrow(bench: &Bench, conn: ConnId) {
+    let slot = bench.net.slots.current(conn).expect("open");
+    SockRef::from(&slot.fd()).set_send_buffer_size(16_384).expect("option");
 }
 
 /// Reads so many bytes while the bench makes its turns.

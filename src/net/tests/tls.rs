@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use socket2::SockRef;
 
 use super::pattern;
 use super::secure::{
-    Pki, Secure, TLS12, TLS13, client, client_saying, connection, meanwhile, read_exact, read_to_end, secure,
+    Pki, Secure, TLS12, TLS13, client, client_saying, connection, meanwhile, narrow, read_exact, read_to_end,
+    secure,
 };
 use super::toy::{Bench, connect, pair};
 use crate::net::Speech;
@@ -30,12 +30,10 @@ fn holders(speech: &Speech) -> usize {
     Arc::strong_count(&speech.tls.as_ref().expect("it is encrypted").0) - 2
 }
 
-/// A client that reads with small buffers on both sides.
+/// A client of whose output the socket takes little at a time.
 fn tight(bench: &mut Bench, config: &Arc<ClientConfig>, id: &str) -> (Secure, ConnId) {
     let (client, conn) = client(bench, config, id);
-    SockRef::from(&client.sock).set_recv_buffer_size(16_384).expect("option");
-    let slot = bench.net.slots.current(conn).expect("open");
-    SockRef::from(&slot.fd()).set_send_buffer_size(16_384).expect("option");
+    narrow(bench, conn);
     (client, conn)
 }
 

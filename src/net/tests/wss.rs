@@ -2,11 +2,12 @@
 
 use std::io::Read;
 
+use socket2::SockRef;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Message};
 
 use super::pattern;
-use super::secure::{Pki, Secure, TLS12, TLS13, client_saying, meanwhile};
+use super::secure::{Pki, Secure, TLS12, TLS13, client_saying, meanwhile, narrow};
 use super::toy::{Bench, connect, pair, websocket};
 use super::websocket::{REQUEST, binary, close, packet, ping};
 use crate::net::tls::config::Alpn;
@@ -88,13 +89,17 @@ fn frames_larger_than_a_flush_survive_full_sockets_and_all_come_before_the_close
         let mut bench = bench(&pki, packets);
         let began = [start("slow"), ping(b"?")].concat();
         let (client, conn) = client_saying(&mut bench, &pki.client(&TLS13, None), began);
+        narrow(&bench, conn);
         let mut said: Vec<Vec<u8>> =
             (0..2_000u32).map(|n| packet(&n.to_be_bytes().repeat(n as usize % 50))).collect();
-        said.insert(1_000, packet(&pattern(9 << 20)));
+        said.insert(1_000, packet(&pattern(1 << 20)));
         said.iter().for_each(|packet| bench.toy.say(conn, packet));
         bench.until(|b| b.net.counters().blocked > 0);
         let reader = std::thread::spawn(move || read_to_the_end(client));
         bench.until(|b| b.toy.output_len(conn) == 0);
+        // A close gives the socket what it takes at once.
+        let slot = bench.net.slots.current(conn).expect("open");
+        SockRef::from(&slot.fd()).set_send_buffer_size(200_000).expect("option");
         let last = said[1_001..1_401].to_vec();
         last.iter().for_each(|packet| bench.toy.say(conn, packet));
         bench.toy.close(conn, CloseCause::Stopping);

@@ -1,6 +1,7 @@
 //! What an install does to those who are connected, to their sessions and to what is under way; and who may have a
 //! session at all.
 
+use super::court::connect_bytes;
 use super::judged::{
     Deny, Read, ReadWrite, SHARDS, Write, certificate, lasting, rules, topics, trusting, with_will,
 };
@@ -153,7 +154,9 @@ fn a_half_done_fan_out_goes_on_by_the_new_rules() {
             b.shards.iter_mut().for_each(|s| s.set_pace(Pace { appends_per_turn: 2, ..Pace::default() }));
             let shard = usize::from(boss.shard);
             b.shards[shard].handle_bytes(boss.conn, b"\x30\x07\x00\x03a/b\x00x");
-            (0..turns).for_each(|_| drop(b.turn()));
+            for _ in 0..turns {
+                b.turn();
+            }
             let early: Vec<usize> = peers.iter().map(|peer| b.received(*peer).len()).collect();
             b.install(rules(&[(ReadWrite, "boss", "#"), (Read, "~even.*", "a/#")]));
             b.settle();
@@ -283,7 +286,7 @@ fn connect_is_judged_by_the_snapshot_of_its_last_byte() {
         let mut b = Broker::with(shards, trusting(&[]));
         let home = client_home(&KEY, shards, "dev").0;
         let peer = b.open(home, Version::V5);
-        let bytes = super::court::connect_bytes(Version::V5, "dev", |_| {});
+        let bytes = connect_bytes(Version::V5, "dev", |_| {});
         b.raw(peer, &bytes[..5]);
         b.install(required(trusting(&[])));
         b.raw(peer, &bytes[5..]);
