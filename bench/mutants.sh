@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Breaks rules in a copy of the sources, one at a time, and says which of them the simulation finds.
+# Breaks rules in a copy of the sources, one at a time, and says which of them the simulation finds; of the calls to
+# the judge (src/shard/standing.rs), which of them the unit tests of their names find.
 #
 #   bench/mutants.sh [NAME...]      all, or those of these names
 #
@@ -13,6 +14,8 @@ trap 'rm -rf "$copy"' EXIT
 export CARGO_TARGET_DIR=${MUTANTS_TARGET:-$root/target/mutants} RUST_BACKTRACE=0
 export TIDEMQ_SIM_SEEDS=${TIDEMQ_SIM_SEEDS:-300} TIDEMQ_SIM_STEPS=${TIDEMQ_SIM_STEPS:-300}
 wanted=" $* "
+what=(--test sim)
+tests=(the_broker_and_the_model_agree every_race_keeps)
 found=0
 missed=()
 broken=()
@@ -29,17 +32,17 @@ mutant() {
         return 0
     fi
     # Cargo looks at times: the copy's files are all of now, so only what changed is built by its content's hash.
-    if ! (cd "$copy" && timeout 900 cargo build --test sim --locked >"$log" 2>&1); then
+    if ! (cd "$copy" && timeout 900 cargo test --no-run "${what[@]}" --locked >"$log" 2>&1); then
         broken+=("$name")
         echo "$name: does not compile"
         grep -m1 '^error' "$log"
         return 0
     fi
     local test
-    for test in the_broker_and_the_model_agree every_race_keeps; do
-        if ! (cd "$copy" && timeout 600 cargo test --test sim --locked "$test" >"$log" 2>&1); then
+    for test in "${tests[@]}"; do
+        if ! (cd "$copy" && timeout 600 cargo test "${what[@]}" --locked "$test" >"$log" 2>&1); then
             found=$((found + 1))
-            echo "$name: found by $test: $(grep -am1 -oE '^seed [0-9]+[^{]*' "$log" | cut -c1-110)"
+            echo "$name: found by $test: $(grep -am1 -oE '^(seed [0-9]+[^{]*|test .* FAILED)' "$log" | cut -c1-110)"
             return 0
         fi
     done
@@ -71,6 +74,45 @@ mutant holes-forgotten src/shard/deliver.rs 's/^( +)self\.close_holes\(\);/\1sel
 mutant shared-twice src/shard/shared.rs 's/items\.retain\(\|\&item\| !self\.give_to_member\(run, item, slot, \*accept\)\);/items.retain(|\&item| { self.give_to_member(run, item, slot, *accept); false }); let _ = self.deliver_share(run.clone(), slot, 0..1, *accept);/'
 mutant shared-backlog-stays src/shard/shared.rs 's/^( +)self\.take_back\(client, Outgoing::take_waiting_shared\);/\1let _ = Outgoing::take_waiting_shared;/'
 mutant shared-to-the-offline src/shard/shared.rs 's/self\.least_busy\(run, item, slot, 0\.\.online\)/self.least_busy(run, item, slot, online..all)/'
+
+# judge NAME FILE SED: of the unit tests.
+judge() {
+    local what=(--lib) tests=(shard::tests::judged)
+    mutant "$@"
+}
+
+# Each call to the judge.
+judge judge-publish src/shard/publish.rs 's/\|\| self\.may_publish\(client, publish\.topic\)/|| true/'
+judge judge-alias src/shard/publish.rs 's/\|\| self\.may_publish\(client, publish\.topic\)/|| publish.properties.topic_alias.is_some() &/'
+judge judge-will-connect src/shard/connect.rs 's/filter\(\|will\| !self\.may_leave_will\(principal, will\.topic\)\)/filter(|_| false)/'
+judge judge-will-published src/shard/lifecycle.rs 's/if self\.may_publish\(client, will\.topic\(\)\)/if true/'
+judge judge-subscribe src/shard/subscribe.rs 's/\.ok_or\(ReasonCode::NotAuthorized\)\?;/.unwrap_or(Reading::Judged);/'
+judge judge-live src/shard/deliver.rs 's/let refused = sub\.flags\.judged\(\) \&\& /let refused = false \&\& /'
+judge judge-retained src/shard/replay.rs 's/let refused = sub\.flags\.judged\(\) \&\& /let refused = false \&\& /'
+judge judge-queued src/shard/flow.rs 's/id, dup \} if refused\(offer\)/id, dup } if dup \&\& refused(offer)/'
+judge judge-queued-0 src/shard/flow.rs 's/ToSend::Once\(offer\) if refused\(\&offer\)/ToSend::Once(offer) if false \&\& refused(\&offer)/'
+judge judge-resent src/shard/flow.rs 's/id, dup \} if refused\(offer\)/id, dup } if !dup \&\& refused(offer)/'
+judge judge-shared src/shard/shared.rs 's/if s\.flags\.judged\(\) \&\& !self\.may_read/if false \&\& !self.may_read/'
+# That overlapping rules judge messages is known when subscribing, and again after an install.
+judge judged-at-subscribe src/shard/subscribe.rs 's/flags\.set_judged\(reading == Reading::Judged\)/flags.set_judged(false)/'
+judge judged-at-install src/shard/standing.rs 's/sub\.flags\.set_judged\(reading == Reading::Judged\)/sub.flags.set_judged(false)/'
+# Nothing is judged by an old snapshot.
+judge refresh-packet src/shard/input.rs 's/if phase == Phase::Connected \&\& !self\.refresh\(client\)/if false/'
+judge refresh-live src/shard/deliver.rs 's/\&\& !self\.clients\[s\.client\]\.standing\.is_current\(self\.epoch\)/\&\& false/'
+judge refresh-replay src/shard/replay.rs 's/^ +self\.refresh\(key\.index\);//'
+judge refresh-share src/shard/shared.rs '/fn deliver_share/,/^    }/s/self\.refresh_members\(slot\);//'
+judge refresh-handover src/shard/shared.rs '/fn deliver_handover/,/^    }/s/self\.refresh_members\(slot\);//'
+judge refresh-sent src/shard/mod.rs 's/if !self\.refresh\(client\) \{/if false {/'
+judge refresh-will src/shard/lifecycle.rs 's/self\.refresh\(client\); \/\/ its access.*//'
+judge refresh-connect src/shard/connect.rs 's/^( +)self\.refresh\(client\);/\1self.clients[client].standing.is_current(0);/'
+judge sweep-forgotten src/shard/mod.rs 's/self\.swept = Some\(0\);/self.swept = None;/'
+judge put-out-with-will src/shard/lifecycle.rs 's/if self\.is_put_out\(client\)/if false/'
+# Who may be there at all.
+judge certificate-at-connect src/shard/connect.rs 's/= self\.judge_certificate\(connection\.listener, connection\.tls, certificate\)/= Err::<(), _>(crate::policy::CertificateRefusal::Missing).or(certificate.map_or(Ok::<(), crate::policy::CertificateRefusal>(()), |_| Ok(())))/'
+judge certificate-at-install src/shard/standing.rs 's/if let Err\(refusal\) = judged \{/if let (Err(refusal), false) = (judged, true) {/'
+judge user-at-install src/shard/standing.rs 's/\&\& !self\.snapshot\.credentials\.still_accept\(proved\)/\&\& false/'
+judge owner-forgotten src/shard/connect.rs 's/\&\& principal\.owner\(\) != owner\)/\&\& owner == "\\n")/'
+judge name-at-install src/shard/standing.rs 's/\.map\(\|refusal\| refusal\.why\.to_owned\(\)\)/.and_then(|_| None)/'
 
 echo "$found found, ${#missed[@]} missed${missed[*]:+: ${missed[*]}}, ${#broken[@]} unusable${broken[*]:+: ${broken[*]}}"
 [ ${#missed[@]} = 0 ] && [ ${#broken[@]} = 0 ]

@@ -214,7 +214,8 @@ pub(super) fn pass<C: Connections>(
 fn open<C: Connections>(slot: &mut Slot, conn: ConnId, peer: SocketAddr, owner: &mut C) {
     slot.phase = Phase::Open;
     let opened = Opened::plain(peer, slot.listener, slot.deadline);
-    owner.handle_open(conn, Opened { tls: slot.tls.is_some(), certificate: slot.certificate(), ..opened });
+    let (certificate, trusted) = slot.certificate().map_or((None, None), |(c, trusted)| (Some(c), trusted));
+    owner.handle_open(conn, Opened { tls: slot.tls.is_some(), certificate, trusted, ..opened });
     if let Some(ws) = &slot.ws {
         owner.keep_headroom(conn, ws.framing.headroom());
     }

@@ -142,7 +142,8 @@ impl Net {
         let Some(slot) = self.slots.current(conn) else { return };
         let Some(peer) = peer(slot.fd()) else { return };
         let handshaking = slot.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
-        let certificate = certificate.or_else(|| if handshaking { None } else { slot.certificate() });
+        let certificate =
+            certificate.or_else(|| if handshaking { None } else { slot.certificate().map(|(c, _)| c) });
         self.rejections.push(Rejection {
             unix_secs: self.unix_zero_secs + self.now.0 / 1_000_000,
             peer,

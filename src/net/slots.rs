@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::ring::{GENERATION_MASK, Kind, Token};
+use super::tls::verifier::Accepted;
 use super::tls::{Tls, presented};
 use super::ws::Link;
-use crate::policy::Presented;
 use crate::session::ConnId;
 use crate::time::Time;
 
@@ -90,9 +90,10 @@ impl Slot {
     }
 
     /// What the peer has proved to hold.
-    pub(super) fn certificate(&self) -> Option<Arc<Presented>> {
-        let chain = self.tls.as_ref()?.peer_certificates()?;
-        Some(Arc::new(presented::read(chain)))
+    pub(super) fn certificate(&self) -> Option<Accepted> {
+        let tls = self.tls.as_ref()?;
+        let resumed = || Some((Arc::new(presented::read(tls.peer_certificates()?)), None));
+        tls.accepted().cloned().or_else(resumed)
     }
 
     /// Is an operation under way that names this socket?

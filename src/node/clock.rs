@@ -15,10 +15,13 @@ impl Clock {
         Clock { zero: Instant::now() }
     }
 
-    /// What it is o'clock at zero by the wall clock of now, in seconds since 1970, UTC.
+    /// What it is o'clock at zero by the wall clock of now, in seconds since 1970, UTC. Rounded up: a sum of whole
+    /// seconds would lag behind, and a certificate that was issued in this very second be accepted in the handshake
+    /// and not valid yet at CONNECT.
     pub(super) fn unix_zero_secs(&self) -> u64 {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        unix.saturating_sub(self.zero.elapsed()).as_secs()
+        let zero = unix.saturating_sub(self.zero.elapsed());
+        zero.as_secs() + u64::from(zero.subsec_nanos() > 0)
     }
 
     pub(super) fn now(&self) -> Time {

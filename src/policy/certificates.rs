@@ -106,14 +106,27 @@ impl fmt::Display for Distrust {
     }
 }
 
+/// That a chain was found trusted: it need not be verified again while the authorities are the same and nothing in it
+/// has expired. Verifying takes a hundred microseconds, and an Apply looks at every connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trusted {
+    /// [`Trust::fingerprint`] of whoever said so.
+    pub by: u64,
+    /// When the first certificate of the path expires, in seconds since 1970, UTC.
+    pub until_unix_secs: u64,
+}
+
 /// Says whether chains lead to a trusted authority. One value stands for one set of authorities.
 pub trait Trust: Send + Sync + fmt::Debug {
+    /// Tells sets of authorities apart: equal sets have equal ones.
+    fn fingerprint(&self) -> u64;
+
     /// Verifies `chain` (DER, the peer's own certificate first) for client authentication at a time (seconds since
     /// 1970, UTC).
     ///
     /// # Errors
     /// Why it is not trusted.
-    fn verify(&self, chain: &[Box<[u8]>], unix_secs: u64) -> Result<(), Distrust>;
+    fn verify(&self, chain: &[Box<[u8]>], unix_secs: u64) -> Result<Trusted, Distrust>;
 }
 
 /// Trusts nobody: there is no authority.
@@ -121,7 +134,11 @@ pub trait Trust: Send + Sync + fmt::Debug {
 pub struct NoTrust;
 
 impl Trust for NoTrust {
-    fn verify(&self, _chain: &[Box<[u8]>], _unix_secs: u64) -> Result<(), Distrust> {
+    fn fingerprint(&self) -> u64 {
+        0
+    }
+
+    fn verify(&self, _chain: &[Box<[u8]>], _unix_secs: u64) -> Result<Trusted, Distrust> {
         Err(Distrust::UnknownIssuer)
     }
 }
@@ -214,18 +231,41 @@ impl CertificatePolicy {
         requirement: Requirement,
         unix_secs: u64,
     ) -> Result<(), CertificateRefusal> {
+        self.judge_again(presented, requirement, unix_secs, None).map(|_| ())
+    }
+
+    /// The same of one whose chain may have been found trusted earlier. Answers by whom it is trusted now; `None`: that
+    /// was not asked.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn judge_again(
+        &self,
+        presented: Option<&Presented>,
+        requirement: Requirement,
+        unix_secs: u64,
+        earlier: Option<Trusted>,
+    ) -> Result<Option<Trusted>, CertificateRefusal> {
         let Some(presented) = presented else {
             return match requirement {
                 Requirement::Required => Err(CertificateRefusal::Missing),
-                Requirement::Optional => Ok(()),
+                Requirement::Optional => Ok(None),
             };
         };
         let listing = self.listed.get(&presented.thumbprint);
-        let trusted =
-            || self.trust.verify(&presented.chain, unix_secs).map_err(CertificateRefusal::Untrusted);
+        let trusted = || {
+            let holds = |t: &Trusted| t.by == self.trust.fingerprint() && unix_secs <= t.until_unix_secs;
+            match earlier.filter(holds) {
+                Some(earlier) => Ok(Some(earlier)),
+                None => {
+                    let verified = self.trust.verify(&presented.chain, unix_secs);
+                    verified.map(Some).map_err(CertificateRefusal::Untrusted)
+                }
+            }
+        };
         match (listing, self.trusted_authorized_only, self.any_authorized) {
             (Some(Listing::Revoked), ..) => Err(CertificateRefusal::Revoked),
-            (Some(Listing::Authorized), _, true) => Ok(()),
+            (Some(Listing::Authorized), _, true) => Ok(None),
             (Some(Listing::Authorized), _, false) | (None, false, _) => trusted(),
             // An untrusted one is told so: that would have to be seen to first.
             (None, true, _) => trusted().and(Err(CertificateRefusal::NotAuthorized)),

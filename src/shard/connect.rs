@@ -45,11 +45,15 @@ impl Shard {
         }
         let connection = &self.connections[conn.index as usize];
         let certificate = connection.certificate.as_deref();
-        if let Err(refusal) = self.judge_certificate(connection.listener, connection.tls, certificate) {
-            // Also those that resume a TLS session: no verifier has seen them.
-            let reason = ReasonCode::NotAuthorized;
-            let why = "The server does not accept the client's certificate, or asks for one.";
-            return self.refuse_because(conn, connect, Refusal::new(reason, why), refusal.to_string());
+        let (listener, tls, trusted) = (connection.listener, connection.tls, connection.trusted);
+        match self.judge_certificate(listener, tls, certificate, trusted) {
+            Ok(trusted) => self.connections[conn.index as usize].trusted = trusted,
+            Err(refusal) => {
+                // Also those that resume a TLS session: no verifier has seen them.
+                let reason = ReasonCode::NotAuthorized;
+                let why = "The server does not accept the client's certificate, or asks for one.";
+                return self.refuse_because(conn, connect, Refusal::new(reason, why), refusal.to_string());
+            }
         }
         match self.authenticate(conn, connect) {
             Authentication::Proved(user) => self.admit(conn, connect, user),
@@ -79,8 +83,9 @@ impl Shard {
                 (self.clients.insert(client_id, publisher), false)
             }
         };
+        let trusted = self.connections[conn.index as usize].trusted;
         let nobody = principal.certificate.is_none() && principal.user.is_none();
-        self.clients[client].standing = Standing::of((!nobody).then(|| Arc::new(principal)));
+        self.clients[client].standing = Standing::of((!nobody).then(|| Arc::new(principal)), trusted);
         self.attach(conn, client, connect, &agreed);
         self.refresh(client);
         self.counters.connects_accepted += 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::mqtt::Version;
 use crate::policy::Presented;
+use crate::policy::certificates::Trusted;
 use crate::session::ConnId;
 use crate::time::Time;
 
@@ -53,6 +54,7 @@ pub(super) struct Connection {
     pub(super) tls: bool,
     /// What the peer presented, until CONNECT makes it the client's.
     pub(super) certificate: Option<Arc<Presented>>,
+    pub(super) trusted: Option<Trusted>,
     /// While it is connecting: its CONNECT has come, and its credentials are being verified.
     pub(super) login: Option<Box<Login>>,
     pub(super) version: Version,
@@ -100,6 +102,7 @@ impl Default for Connection {
             listener: 0,
             tls: false,
             certificate: None,
+            trusted: None,
             login: None,
             version: Version::V3_1_1,
             paused: false,

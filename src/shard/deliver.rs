@@ -21,8 +21,8 @@ use super::system::replace;
 /// So many bytes count as one more of them: what is appended waits in memory until the flush.
 const APPEND_BYTES: usize = 16 << 10;
 
-/// To judge a subscriber anew, after an install, costs as much as so many appends.
-const SETTLED: usize = 32;
+/// To judge a subscriber anew, after an install, costs as much as so many appends, if no certificate is verified.
+const SETTLED: usize = 16;
 
 /// So many matching filters count as one more of them: each subscriber's own are looked up among them.
 const MERGED_SLOTS: usize = 64;
@@ -109,8 +109,8 @@ impl Shard {
             if let Some(client) = stale {
                 // Whoever leaves now leaves a tombstone: places stay what they are.
                 self.work.half_done = true;
+                *budget = budget.saturating_sub(SETTLED * self.effort(client));
                 self.refresh(client);
-                *budget = budget.saturating_sub(SETTLED);
                 continue;
             }
             if d.position < end {

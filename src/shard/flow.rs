@@ -112,6 +112,7 @@ impl Shard {
         let output_limit = self.snapshot.limits.output_bytes as usize;
         let backlog = flow.outgoing.backlog();
         let counters = &mut self.counters;
+        let mut for_others = Vec::new();
         while flow.outgoing.has_more() && connection.out.len() <= output_limit {
             let Some(next) = flow.outgoing.poll_send(self.now, &mut counters.drops.expired) else { break };
             let mut put = |offer: &Offer, id, dup| {
@@ -140,8 +141,12 @@ impl Shard {
                     counters.other_packets_sent += 1;
                     None
                 }
-                ToSend::Publish { offer, id, .. } if refused(offer) => {
-                    counters.drops.refused += 1;
+                ToSend::Publish { offer, id, dup } if refused(offer) => {
+                    if offer.shared.is_some() && !dup {
+                        for_others.push(offer.clone()); // another member may read it
+                    } else {
+                        counters.drops.refused += 1;
+                    }
                     Some(id)
                 }
                 ToSend::Publish { offer, id, dup } => (!put(offer, Some(id), dup)).then_some(id),
@@ -160,7 +165,9 @@ impl Shard {
         }
         c.holds_back = flow.outgoing.holds_back();
         replace(&mut self.backlogs, backlog, flow.outgoing.backlog());
-        if !flow.replays.is_empty() {
+        let replays = !flow.replays.is_empty();
+        self.hand_back(for_others);
+        if replays {
             self.pull_replays(client);
         }
     }

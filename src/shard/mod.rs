@@ -58,6 +58,7 @@ pub use message::Message;
 pub use pace::Pace;
 pub use verifying::{CHECKS_UNDER_WAY, CheckId, PasswordCheck, PasswordOutcome};
 
+use crate::policy::certificates::Trusted;
 use crate::policy::rules::Rules;
 use crate::policy::{Presented, Rejections, Snapshot};
 use crate::routing::{Groups, Homes, Retained, ShardId, Share, Table, Target};
@@ -114,12 +115,14 @@ pub struct Opened {
     pub tls: bool,
     /// The certificate that the peer presented.
     pub certificate: Option<Arc<Presented>>,
+    /// That its chain was found trusted just now; `None` in a resumed TLS session.
+    pub trusted: Option<Trusted>,
 }
 
 impl Opened {
     /// A connection that is not encrypted.
     pub fn plain(peer: SocketAddr, listener: u16, deadline: Time) -> Opened {
-        Opened { peer, listener, deadline, tls: false, certificate: None }
+        Opened { peer, listener, deadline, tls: false, certificate: None, trusted: None }
     }
 }
 
@@ -303,7 +306,7 @@ impl Shard {
         c.phase = Phase::Connecting;
         c.since = opened.deadline;
         (c.peer, c.listener, c.tls) = (opened.peer, opened.listener, opened.tls);
-        c.certificate = opened.certificate;
+        (c.certificate, c.trusted) = (opened.certificate, opened.trusted);
         self.open_connections += 1;
         self.book_connection(conn.index);
     }

@@ -262,6 +262,9 @@ impl Shard {
         }
         let Some(client) = self.clients.by_key(ticket.session) else { return };
         client.flow_mut().inbound.settle(ticket.first, count, outcome);
-        self.send_acks(ticket.session.index);
+        // Whom an install has put out hears of that alone.
+        if self.refresh(ticket.session.index) {
+            self.send_acks(ticket.session.index);
+        }
     }
 }

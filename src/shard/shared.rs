@@ -268,7 +268,7 @@ impl Shard {
     }
 
     /// Finds other members for what a client will not get: here, or by way of the topics' homes.
-    fn hand_back(&mut self, offers: Vec<Offer>) {
+    pub(super) fn hand_back(&mut self, offers: Vec<Offer>) {
         let mut offers = offers.into_iter().peekable();
         while let Some(Offer { run, item, shared, .. }) = offers.next() {
             let slot = shared.expect("only what came by a shared subscription is handed back");

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use crate::mqtt::ReasonCode;
+use crate::policy::certificates::Trusted;
 use crate::policy::rules::{Action, ClientRules, FilterVerdict, Rules};
 use crate::policy::{CertificateRefusal, Presented, Principal, ProvedUser};
 use crate::session::{ConnId, Outgoing};
@@ -19,10 +20,11 @@ use super::Shard;
 use super::connection::Phase;
 use super::effect::CloseCause;
 
-/// Clients that the sweep judges in a turn, and as how many each of them counts whose certificate is verified again:
-/// a chain takes about a hundred microseconds.
+/// Clients that the sweep judges in a turn.
 const SWEPT: usize = 256;
-const SWEPT_WITH_CERTIFICATE: usize = 16;
+
+/// As so many clients counts one whose certificate's chain is verified again, which takes about a hundred microseconds.
+const VERIFIED: usize = 64;
 
 /// What a client may do.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +33,16 @@ pub(super) struct Standing {
     pub(super) principal: Option<Arc<Principal>>,
     /// The rules that concern it; `None`: rules do not apply.
     rules: Option<ClientRules>,
+    /// Who has found its certificate trusted.
+    trusted: Option<Trusted>,
     /// Which install it was judged after; 0: none.
     epoch: u32,
 }
 
 impl Standing {
     /// Of a client that connects: not judged yet.
-    pub(super) fn of(principal: Option<Arc<Principal>>) -> Standing {
-        Standing { principal, rules: None, epoch: 0 }
+    pub(super) fn of(principal: Option<Arc<Principal>>, trusted: Option<Trusted>) -> Standing {
+        Standing { principal, rules: None, trusted, epoch: 0 }
     }
 
     /// Whether the snapshot of this install has judged it.
@@ -118,13 +122,14 @@ impl Shard {
         listener: u16,
         tls: bool,
         certificate: Option<&Presented>,
-    ) -> Result<(), CertificateRefusal> {
+        earlier: Option<Trusted>,
+    ) -> Result<Option<Trusted>, CertificateRefusal> {
         let asked = self.snapshot.listener(listener);
         // A plain connection that was there before its listener was encrypted.
         if asked.tls && !tls {
             return Err(CertificateRefusal::NotEncrypted);
         }
-        self.snapshot.certificates.judge(certificate, asked.certificate, self.unix_secs())
+        self.snapshot.certificates.judge_again(certificate, asked.certificate, self.unix_secs(), earlier)
     }
 
     /// Before a client's standing is used: has it judged by the snapshot that is installed. It may be disconnected and
@@ -138,14 +143,17 @@ impl Shard {
     fn judge_again(&mut self, client: u32) -> bool {
         let key = self.clients.key(client);
         self.clients[client].standing.epoch = self.epoch;
-        if let Some(why) = self.no_longer_accepted(client) {
-            self.clients[client].will = None;
-            if let Some(conn) = self.clients[client].conn {
-                self.counters.expelled += 1;
-                self.reject_client(conn, client, why);
-                self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::NotAccepted);
-                if self.clients.by_key(key).is_none() {
-                    return false;
+        match self.still_accept(client) {
+            Ok(trusted) => self.clients[client].standing.trusted = trusted,
+            Err(why) => {
+                self.clients[client].will = None;
+                if let Some(conn) = self.clients[client].conn {
+                    self.counters.expelled += 1;
+                    self.reject_client(conn, client, why);
+                    self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::NotAccepted);
+                    if self.clients.by_key(key).is_none() {
+                        return false;
+                    }
                 }
             }
         }
@@ -157,38 +165,48 @@ impl Shard {
         self.clients[client].conn.is_some()
     }
 
-    /// Whether an install puts a connected client out, and has not come by yet.
-    pub(super) fn is_put_out(&self, client: u32) -> bool {
-        !self.clients[client].standing.is_current(self.epoch) && self.no_longer_accepted(client).is_some()
+    /// What it costs to judge a client again, in clients that are cheap.
+    pub(super) fn effort(&self, client: u32) -> usize {
+        let standing = &self.clients[client].standing;
+        let by = self.snapshot.certificates.trust.fingerprint();
+        let presented = standing.principal.as_ref().is_some_and(|p| p.certificate.is_some());
+        if presented && standing.trusted.is_none_or(|t| t.by != by) { VERIFIED } else { 1 }
     }
 
-    /// Why a client whose CONNECT was accepted would not be accepted any more.
-    fn no_longer_accepted(&self, client: u32) -> Option<String> {
+    /// Whether an install puts a connected client out, and has not come by yet.
+    pub(super) fn is_put_out(&self, client: u32) -> bool {
+        !self.clients[client].standing.is_current(self.epoch) && self.still_accept(client).is_err()
+    }
+
+    /// Whether a client whose CONNECT was accepted would be accepted still, and who trusts it; else why not.
+    fn still_accept(&self, client: u32) -> Result<Option<Trusted>, String> {
         let c = &self.clients[client];
         let principal = c.standing.principal.as_deref();
         let certificate = principal.and_then(|p| p.certificate.as_deref());
+        let earlier = c.standing.trusted;
         let judged = match c.conn {
             Some(conn) => {
                 let connection = &self.connections[conn.index as usize];
-                self.judge_certificate(connection.listener, connection.tls, certificate)
+                self.judge_certificate(connection.listener, connection.tls, certificate, earlier)
             }
             // Nobody is connected: only what was presented counts, for the will.
             None => {
                 let optional = crate::policy::Requirement::Optional;
-                self.snapshot.certificates.judge(certificate, optional, self.unix_secs())
+                self.snapshot.certificates.judge_again(certificate, optional, self.unix_secs(), earlier)
             }
         };
-        if let Err(refusal) = judged {
-            return Some(refusal.to_string());
-        }
+        let trusted = judged.map_err(|refusal| refusal.to_string())?;
         let proved = principal.and_then(|p| p.user.as_ref());
         // Of who is not connected only what was proved counts.
         if (c.conn.is_some() || proved.is_some()) && !self.snapshot.credentials.still_accept(proved) {
             let why = "the user is gone or has another password, or credentials are required now";
-            return Some(why.to_owned());
+            return Err(why.to_owned());
         }
         let anonymous = Principal::default();
-        self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id).map(|refusal| refusal.why.to_owned())
+        match self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id) {
+            Some(refusal) => Err(refusal.why.to_owned()),
+            None => Ok(trusted),
+        }
     }
 
     /// Takes from a client the subscriptions that it may no longer have, and marks those whose messages are judged.
@@ -231,8 +249,7 @@ impl Shard {
             if c.client_id.is_empty() || c.standing.is_current(self.epoch) {
                 continue;
             }
-            let certificate = c.standing.principal.as_ref().is_some_and(|p| p.certificate.is_some());
-            budget = budget.saturating_sub(if certificate { SWEPT_WITH_CERTIFICATE } else { 1 });
+            budget = budget.saturating_sub(self.effort(client));
             self.refresh(client);
         }
         self.swept.is_some()

@@ -306,7 +306,8 @@ impl Shard {
     }
 
     fn send_suback(&mut self, pending: &PendingSubAck) {
-        if self.connection(pending.conn).is_none() {
+        let client = self.client_of(pending.conn);
+        if !client.is_some_and(|client| self.refresh(client)) {
             return; // gone meanwhile; the subscription of a durable session stands
         }
         self.answer(

@@ -1,12 +1,15 @@
 """Certificates by command line, and openssl as the judge: what it makes is taken here, what is made here it verifies."""
 
 import os
+import re
+import socket
+import ssl
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from broker import HANG, command
+from broker import HANG, Broker, command
 
 # Exit codes, as `tidemq --help` lists them.
 DATA, GIVEN = 6, 8
@@ -20,14 +23,25 @@ EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 PASSWORD = "geheim ä"
 
 
-def openssl(*arguments, fails=False):
+def openssl(*arguments, fails=False, checked=True, **options):
     """Runs openssl; what it says."""
     done = subprocess.run(
-        ["openssl", *map(str, arguments)], capture_output=True, timeout=HANG, check=False, text=True
+        ["openssl", *map(str, arguments)], capture_output=True, timeout=HANG, check=False, text=True, **options
     )
-    if (done.returncode != 0) != fails:
+    if checked and (done.returncode != 0) != fails:
         raise AssertionError(f"openssl {arguments}: {done.returncode} {done.stdout} {done.stderr}")
     return done.stdout + done.stderr
+
+
+def knows_old_ciphers():
+    """Some systems have them in a package of their own."""
+    done = subprocess.run(
+        ["openssl", "list", "-providers", "-provider", "legacy"], capture_output=True, timeout=HANG, check=False
+    )
+    return done.returncode == 0
+
+
+OLD_CIPHERS = knows_old_ciphers()
 
 
 class Certificates(unittest.TestCase):
@@ -130,6 +144,8 @@ class OpensslVerifies(Certificates):
     def test_pkcs12_opens_with_its_password_only(self):
         root = self.create()
         for stem, more, flags in ("modern", (), ()), ("old", ("--old-encryption",), ("-legacy",)):
+            if stem == "old" and not OLD_CIPHERS:
+                continue
             bundle, opened = self.file(f"{stem}.p12"), self.file(f"{stem}.pem")
             self.tidemq(
                 "ca", "issue", "--name", stem, "--pkcs12", bundle, "--password-file", self.password, *more
@@ -238,6 +254,8 @@ class OpensslMakes(Certificates):
             "without-encrypted-certificates": ("-certpbe", "NONE"),
         }
         for stem, flags in ages.items():
+            if "-legacy" in flags and not OLD_CIPHERS:
+                continue
             with self.subTest(stem):
                 root, private = self.made_by_openssl(stem, *AUTHORITY, subject=f"/CN={stem}")
                 bundle = self.file(f"{stem}.p12")
@@ -374,12 +392,20 @@ class BadInput(Certificates):
         self.refused("cert", "broker", "import", first, "--key", plain_key, because="version 1")
         extensions = self.file("ext")
         extensions.write_text("basicConstraints=critical,CA:TRUE\nsubjectAltName=DNS:a.example\n")
-        openssl("x509", "-req", "-in", request, "-signkey", plain_key, "-extfile", extensions, "-days", "-1", "-out", expired)
+        self.expired(request, plain_key, extensions, expired)
         for where in ("ca", "import"), ("cert", "client", "add"):
             self.refused(*where, expired, because="has expired on")
         # To revoke an expired one is no mistake.
         self.tidemq("cert", "client", "add", expired, "--revoked")
         self.assertIn("(expired)", self.tidemq("cert", "client", "list"))
+
+    def expired(self, request, key, extensions, out):
+        make = ("x509", "-req", "-in", request, "-signkey", key, "-extfile", extensions, "-out", out)
+        try:
+            openssl(*make, "-days", "-1")
+        except AssertionError:
+            # Newer ones take dates, and no negative numbers.
+            openssl(*make, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
 
     def test_what_is_asked_for_badly(self):
         there = self.file("there")
@@ -477,9 +503,11 @@ class Listed(Certificates):
         self.assertIn("B", self.tidemq("ca", "list"))
         keys = self.data / "pki" / "keys"
         before = len(list(keys.iterdir()))
-        self.tidemq("ca", "remove", "B", "--apply")
+        self.assertNotIn("no authority issues", self.tidemq("ca", "remove", "B", "--apply"))
         self.assertEqual(len(list(keys.iterdir())), before)
-        self.tidemq("ca", "remove", "A", "--apply", "--destroy-key")
+        said = self.tidemq("ca", "remove", "A", "--apply", "--destroy-key")
+        self.assertIn("no authority issues now", said)
+        self.assertIn("is destroyed", said)
         self.assertEqual(len(list(keys.iterdir())), before - 1)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can give files away")
@@ -487,6 +515,123 @@ class Listed(Certificates):
         self.create()
         os.chown(self.data, 12345, 12345)
         self.refused("ca", "create", "--name", "B", because="sudo -u '#12345'", exit=DATA)
+
+
+# A CONNACK of 3.1.1, PINGREQ and PINGRESP.
+ACCEPTED = b"\x20\x02\x00\x00"
+PING, PONG = b"\xc0\x00", b"\xd0\x00"
+
+
+def connect_packet(client_id):
+    """A CONNECT of 3.1.1 with a clean session."""
+    rest = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(client_id).to_bytes(2, "big") + client_id.encode()
+    return b"\x10" + bytes([len(rest)]) + rest
+
+
+class AtTheBroker(Certificates):
+    """A running broker that requires client certificates, and what becomes of its clients."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.create()
+        for field in "listener[0].tls", "certificates.require":
+            self.tidemq("config", "set", field, "true")
+        self.tidemq("cert", "broker", "new", "--san", "localhost")
+        self.broker = Broker("--listen", "mqtts://127.0.0.1:0", data=self.data, listen=False).ready()
+        self.addCleanup(self.broker.stop)
+        told = [re.match(r"listening on tls 127.0.0.1:(\d+)$", line) for line in self.broker.out.seen]
+        self.port = next(int(found[1]) for found in told if found)
+
+    def issued(self, name, *more):
+        bundle = self.file(f"{name}.pem")
+        self.tidemq("ca", "issue", "--name", name, "--pem", bundle, *more)
+        return bundle
+
+    def connect(self, bundle, version):
+        """A connection that is up as far as TLS goes; with 1.3 that says nothing of the certificate."""
+        context = ssl.create_default_context(cafile=self.root)
+        context.minimum_version = context.maximum_version = version
+        if bundle:
+            context.load_cert_chain(bundle)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=HANG)
+        try:
+            return context.wrap_socket(plain, server_hostname="localhost")
+        except BaseException:
+            plain.close()
+            raise
+
+    def answer(self, connection, packet):
+        connection.sendall(packet)
+        return connection.recv(16)
+
+    def gets_in(self, bundle, version=ssl.TLSVersion.TLSv1_3):
+        connection = self.connect(bundle, version)
+        self.addCleanup(connection.close)
+        # Another client's identifier would be refused.
+        self.assertEqual(self.answer(connection, connect_packet(bundle.stem)), ACCEPTED)
+        return connection
+
+    def stays_out(self, bundle, version=ssl.TLSVersion.TLSv1_3):
+        try:
+            with self.connect(bundle, version) as connection:
+                self.assertEqual(self.answer(connection, connect_packet("a")), b"")
+        except (ssl.SSLError, ConnectionError):
+            pass
+
+    def test_who_was_issued_a_certificate_gets_in_until_it_is_revoked(self):
+        bundles = [self.issued(f"{key_type}-device", "--key-type", key_type) for key_type in ("ecdsa-p256", "rsa-2048")]
+        stranger, stranger_key = self.made_by_openssl("stranger", "-addext", "basicConstraints=critical,CA:FALSE")
+        foreign = self.file("foreign.pem")
+        foreign.write_bytes(stranger.read_bytes() + stranger_key.read_bytes())
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            for bundle in bundles:
+                self.gets_in(bundle, version).close()
+            self.stays_out(foreign, version)
+            self.stays_out(None, version)
+        revoked, bystander = self.gets_in(bundles[0]), self.gets_in(bundles[1])
+        self.tidemq("cert", "client", "revoke", "ecdsa-p256-device", "--apply")
+        try:
+            self.assertEqual(revoked.recv(16), b"")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        self.stays_out(bundles[0])
+        self.assertEqual(self.answer(bystander, PING), PONG)
+        self.tidemq("cert", "client", "authorize", "ecdsa-p256-device", "--apply")
+        self.gets_in(bundles[0])
+
+    def test_what_a_removed_authority_issued_is_trusted_no_longer(self):
+        bundle = self.issued("device1")
+        connection = self.gets_in(bundle)
+        self.create("Other")
+        self.tidemq("ca", "use", "Other", "--apply")
+        self.assertEqual(self.answer(connection, PING), PONG)
+        # The broker has a new certificate by now, from the other one.
+        both = self.file("both.pem")
+        both.write_bytes(self.root.read_bytes() + self.file("Other.pem").read_bytes())
+        self.root = both
+        self.gets_in(bundle)
+        self.tidemq("ca", "remove", "Plant 7", "--apply")
+        try:
+            self.assertEqual(connection.recv(16), b"")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        self.stays_out(bundle)
+        self.gets_in(self.issued("device2"))
+
+    def test_the_brokers_certificate_changes_and_nobody_is_dropped(self):
+        connection = self.gets_in(self.issued("device1"))
+
+        def presented():
+            return openssl("s_client", "-connect", f"127.0.0.1:{self.port}", "-showcerts", input="", checked=False)
+
+        before = presented()
+        certificate, private = self.made_by_openssl("server", *SERVER, subject="/CN=imported.example")
+        self.tidemq("cert", "broker", "import", certificate, "--key", private, "--apply")
+        self.assertNotIn("imported.example", before)
+        self.assertIn("imported.example", presented())
+        self.tidemq("cert", "broker", "use", "auto", "--apply")
+        self.assertNotIn("imported.example", presented())
+        self.assertEqual(self.answer(connection, PING), PONG)
 
 
 if __name__ == "__main__":

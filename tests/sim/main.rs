@@ -30,6 +30,7 @@ mod net;
 mod node;
 mod oracle;
 mod plan;
+mod policies;
 mod race;
 mod rng;
 mod rogue;

@@ -77,8 +77,13 @@ fn remove_authority(edit: &Edit, name: &str, destroy_key: bool) -> Result<ExitCo
     } else {
         "\nits private key stays in the data directory".to_owned()
     };
-    let text =
-        format!("removed the authority `{}`: what it issued is trusted no longer{keys}", authority.name);
+    let issues = if authority.issues {
+        "\nno authority issues now, and the broker's certificate is signed by itself; `tidemq ca use NAME` chooses one"
+    } else {
+        ""
+    };
+    let name = &authority.name;
+    let text = format!("removed the authority `{name}`: what it issued is trusted no longer{issues}{keys}");
     let done = finish(registry, edit, &text)?;
     if destroy_key && done == ExitCode::SUCCESS {
         store.remove_key(&authority.thumbprint)?;

@@ -9,7 +9,7 @@ use crate::control::apply::ApplyError;
 use crate::control::config::{Config, Draft};
 use crate::control::disk;
 use crate::control::edit::{Edit, EditError, Key};
-use crate::control::failure::{Exit, Failure};
+use crate::control::failure::Failure;
 use crate::control::pki::Thumbprint;
 
 /// A change of the file.
@@ -90,11 +90,11 @@ impl DraftFile {
     /// # Errors
     /// The file would have problems, or somebody else holds it.
     pub(super) fn begin(&self) -> Result<Edit, Failure> {
-        let mut edit = Edit::begin(&self.path, &self.data).map_err(failure)?;
+        let mut edit = Edit::begin(&self.path, &self.data)?;
         for change in &self.changes {
-            make(&mut edit, change).map_err(failure)?;
+            make(&mut edit, change)?;
         }
-        edit.draft().map_err(failure)?;
+        edit.draft()?;
         Ok(edit)
     }
 }
@@ -112,18 +112,4 @@ fn make(edit: &mut Edit, change: &Change) -> Result<(), EditError> {
         }
         Change::Set { path, value } => edit.set(path, value.clone()),
     }
-}
-
-/// As a command ends by it.
-pub(super) fn failure(error: EditError) -> Failure {
-    let (exit, remedy) = match &error {
-        EditError::Invalid(..) => (Exit::Invalid, ""),
-        EditError::NotThere(_) => (Exit::Given, "somebody else has removed it meanwhile"),
-        EditError::BadPath(_) => (Exit::Invalid, "write the section as [...] and the list as [[...]]"),
-        EditError::Busy(_) => (Exit::NotApplied, "try it again"),
-        EditError::Disk(_) => {
-            (Exit::Data, "see whether it is there, who owns it and whether the disk is full")
-        }
-    };
-    Failure::new(exit, error, remedy)
 }

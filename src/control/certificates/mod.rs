@@ -79,7 +79,7 @@ impl Registry {
         let mut done = Done::default();
         let left = self.leave(&mut done);
         let saved = left.and_then(|()| match edit {
-            Some(edit) => edit.save().map(|_| ()).map_err(draft::failure),
+            Some(edit) => Ok(edit.save().map(|_| ())?),
             None => Ok(()),
         });
         if saved.is_err() {

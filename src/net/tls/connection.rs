@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 
 use super::TlsTerms;
+use super::verifier::{self, Accepted};
 
 /// Most plaintext of one flush: what is encrypted ahead of the socket. It is cut into records of 16 KiB.
 pub const FLUSH_BYTES: usize = 64 << 10;
@@ -44,6 +45,8 @@ pub struct Tls {
     /// What came before its turn.
     early: Vec<u8>,
     end: Option<End>,
+    /// What the verifier said of the peer's certificate, in a handshake that was not resumed.
+    accepted: Option<Accepted>,
     /// Ciphertext under way; `sent` bytes of it have been taken.
     out: Vec<u8>,
     sent: usize,
@@ -78,6 +81,7 @@ impl Tls {
             session: None,
             early: Vec::new(),
             end: None,
+            accepted: None,
             out: Vec::new(),
             sent: 0,
             flush: Flush::default(),
@@ -134,6 +138,11 @@ impl Tls {
         self.session.as_ref()?.peer_certificates()
     }
 
+    /// What the verifier has found acceptable. Certain when the handshake is over; `None` in a resumed session.
+    pub fn accepted(&self) -> Option<&Accepted> {
+        self.accepted.as_ref()
+    }
+
     /// The peer's side is over.
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
@@ -143,10 +152,11 @@ impl Tls {
     pub fn take_in(&mut self, mut ciphertext: &[u8], plaintext: &mut Vec<u8>) {
         let Some(session) = &mut self.session else { return };
         let (was_handshaking, mut large) = (session.is_handshaking(), false);
+        let accepted = &mut self.accepted;
         while self.end.is_none() && !ciphertext.is_empty() {
             match session.read_tls(&mut ciphertext) {
                 Ok(0) => self.end = Some(End::Closed),
-                Ok(_) => match session.process_new_packets() {
+                Ok(_) => match process(session, accepted) {
                     Ok(state) => self.end = state.peer_has_closed().then_some(End::Closed),
                     Err(error) => self.end = Some(End::Broken(error)),
                 },
@@ -238,6 +248,19 @@ impl Tls {
         }
         progress
     }
+}
+
+/// Lets rustls process what it has read; what the verifier says meanwhile is taken from where it lays it down.
+fn process(
+    session: &mut ServerConnection,
+    accepted: &mut Option<Accepted>,
+) -> Result<rustls::IoState, rustls::Error> {
+    let handshaking = session.is_handshaking();
+    let state = session.process_new_packets();
+    if handshaking && let Some(now) = verifier::take_accepted() {
+        *accepted = Some(now);
+    }
+    state
 }
 
 /// Nothing of what is in it is for logs.

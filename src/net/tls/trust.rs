@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use sha2::{Digest, Sha256};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::policy::certificates::{Distrust, Trust};
+use crate::policy::certificates::{Distrust, Trust, Trusted};
 
 /// Most bytes of a chain, all its certificates together.
 pub const CHAIN_BYTES: usize = 32 * 1024;
@@ -42,6 +43,8 @@ pub struct WebPkiTrust {
     /// Of each anchor.
     bounds: Vec<Bounds>,
     algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
+    /// Of all that was added.
+    fingerprint: u64,
 }
 
 impl fmt::Debug for WebPkiTrust {
@@ -117,14 +120,22 @@ impl WebPkiTrust {
         system: Option<&SystemAuthorities>,
     ) -> Result<WebPkiTrust, UnusableAuthority> {
         let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
-        let mut trust = WebPkiTrust { anchors: Vec::new(), bounds: Vec::new(), algorithms };
+        let mut trust = WebPkiTrust { anchors: Vec::new(), bounds: Vec::new(), algorithms, fingerprint: 0 };
+        let mut digest = Sha256::new();
         for (number, certificate) in configured.iter().enumerate() {
             trust.add(anchor(certificate).map_err(|why| UnusableAuthority { number, why })?);
+            digest.update(Sha256::digest(certificate));
         }
         let system = system.map_or(&[][..], |system| &system.certificates);
-        for usable in system.iter().filter_map(|certificate| anchor(certificate).ok()) {
-            trust.add(usable);
+        for certificate in system {
+            if let Ok(usable) = anchor(certificate) {
+                trust.add(usable);
+                digest.update(Sha256::digest(certificate));
+            }
         }
+        let digest = digest.finalize();
+        let (head, _) = digest.split_first_chunk().expect("32 bytes have eight");
+        trust.fingerprint = u64::from_le_bytes(*head);
         Ok(trust)
     }
 
@@ -136,6 +147,18 @@ impl WebPkiTrust {
     /// How many authorities there are.
     pub fn count(&self) -> usize {
         self.anchors.len()
+    }
+
+    /// When the first certificate of a path, its authority included, expires.
+    fn until(&self, own: &[u8], path: &VerifiedPath<'_>) -> u64 {
+        let same = self.anchors.iter().zip(&self.bounds).filter(|(anchor, _)| *anchor == path.anchor());
+        let anchors = same.map(|(_, bounds)| bounds.not_after);
+        let end = |der: &[u8]| {
+            X509Certificate::from_der(der).map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp())
+        };
+        let between = path.intermediate_certificates().map(|certificate| end(&certificate.der()));
+        let first = between.chain(anchors).chain([end(own)]).min();
+        first.and_then(|secs| u64::try_from(secs).ok()).unwrap_or_default()
     }
 
     /// webpki takes an authority for eternal: whether this one may speak now, and for a path of this length, is looked
@@ -167,24 +190,30 @@ impl WebPkiTrust {
 }
 
 impl Trust for WebPkiTrust {
-    fn verify(&self, chain: &[Box<[u8]>], unix_secs: u64) -> Result<(), Distrust> {
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    fn verify(&self, chain: &[Box<[u8]>], unix_secs: u64) -> Result<Trusted, Distrust> {
         let sent: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(&**der)).collect();
         let Some((own, others)) = sent.split_first() else {
             return Err(Distrust::Other("there is no certificate".to_owned()));
         };
-        let own = usable(own, others)?;
+        let der = own;
+        let own = usable(der, others)?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_secs));
-        own.verify_for_usage(
+        let issuers = issuers(others);
+        let path = own.verify_for_usage(
             self.algorithms,
             &self.anchors,
-            &issuers(others),
+            &issuers,
             now,
             KeyUsage::client_auth(),
             None,
             Some(&|path| self.bounded(path, now)),
-        )
-        .map(|_| ())
-        .map_err(distrust)
+        );
+        let path = path.map_err(distrust)?;
+        Ok(Trusted { by: self.fingerprint, until_unix_secs: self.until(der, &path) })
     }
 }
 

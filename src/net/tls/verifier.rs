@@ -17,7 +17,9 @@ use rustls::{
 };
 
 use super::{presented, trust};
-use crate::policy::certificates::{CertificatePolicy, CertificateRefusal, Distrust, Presented, Requirement};
+use crate::policy::certificates::{
+    CertificatePolicy, CertificateRefusal, Distrust, Presented, Requirement, Trusted,
+};
 
 /// A certificate that was refused in a handshake, and why.
 pub type Refused = (Arc<Presented>, CertificateRefusal);
@@ -27,6 +29,9 @@ thread_local! {
     /// refusal is laid down here. It is for the connection whose bytes are being processed on this thread right now;
     /// who processes them takes it away when that has failed, before it turns to another.
     static REFUSED: RefCell<Option<Refused>> = const { RefCell::new(None) };
+
+    /// The same of a certificate that was found acceptable, so that nobody reads and verifies it once more.
+    static ACCEPTED: RefCell<Option<Accepted>> = const { RefCell::new(None) };
 }
 
 /// Takes what the verifier has refused while this thread processed the bytes of a connection, to be asked right after
@@ -37,6 +42,15 @@ thread_local! {
 /// prove it is here too, as [`CertificateRefusal::Unproved`].
 pub fn take_refused() -> Option<Refused> {
     REFUSED.take()
+}
+
+/// A certificate that was found acceptable in a handshake, and who trusts it, if that was asked.
+pub type Accepted = (Arc<Presented>, Option<Trusted>);
+
+/// Takes what the verifier has found acceptable while this thread processed the bytes of a connection, to be asked right
+/// after that. That its peer holds the key is certain only when the handshake is over.
+pub fn take_accepted() -> Option<Accepted> {
+    ACCEPTED.take()
 }
 
 /// Verifies client certificates of a listener, by the policy of one configuration.
@@ -59,10 +73,10 @@ impl PolicyVerifier {
         others: &[CertificateDer<'_>],
         presented: &Presented,
         now: UnixTime,
-    ) -> Result<(), CertificateRefusal> {
-        self.policy.judge(Some(presented), self.requirement, now.as_secs())?;
+    ) -> Result<Option<Trusted>, CertificateRefusal> {
+        let trusted = self.policy.judge_again(Some(presented), self.requirement, now.as_secs(), None)?;
         // Also of those that need no trust: with some nothing can be proved.
-        trust::usable(own, others).map(|_| ()).map_err(CertificateRefusal::Untrusted)
+        trust::usable(own, others).map(|_| trusted).map_err(CertificateRefusal::Untrusted)
     }
 }
 
@@ -139,10 +153,14 @@ impl ClientCertVerifier for PolicyVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         REFUSED.take();
+        ACCEPTED.take();
         let chain: Vec<CertificateDer<'_>> = std::iter::once(own).chain(others).cloned().collect();
         let presented = presented::read(&chain);
         match self.judge(own, others, &presented, now) {
-            Ok(()) => Ok(ClientCertVerified::assertion()),
+            Ok(trusted) => {
+                ACCEPTED.set(Some((Arc::new(presented), trusted)));
+                Ok(ClientCertVerified::assertion())
+            }
             Err(refusal) => {
                 let error = in_tls(&refusal);
                 REFUSED.set(Some((Arc::new(presented), refusal)));

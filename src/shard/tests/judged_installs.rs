@@ -113,10 +113,12 @@ fn what_comes_right_after_an_install_is_judged_by_the_new_snapshot() {
         assert!(b.subscribe(dev, "a/b", AtMostOnce)[0].contains("135"));
         assert_eq!(subscriptions(&b), 1);
 
-        let (mut b, boss, dev) = setting();
-        b.say(boss, &["a/b", "s"], AtMostOnce);
-        assert_eq!((b.received(dev).len(), b.received(boss).len()), (0, 2));
-        assert!(b.count(|c| c.subscriptions_withdrawn) == 2);
+        for topic in ["a/b", "s"] {
+            let (mut b, boss, dev) = setting();
+            b.say(boss, &[topic], AtMostOnce);
+            assert_eq!((b.received(dev).len(), b.received(boss).len()), (0, 1));
+            assert_eq!(b.count(|c| c.subscriptions_withdrawn), 2);
+        }
     }
 }
 
@@ -476,5 +478,103 @@ fn no_rules_at_all_refuse_everything_and_none_that_apply_nothing() {
         b.install(rules(&[(Deny, "dev", "t"), (ReadWrite, "*", "#")]));
         b.publish(dev, "t", "x", AtLeastOnce, false);
         assert_eq!(b.received(dev).len(), 1);
+    }
+}
+
+/// Retained messages that are on their way to a new subscription when the rules change.
+#[test]
+fn a_replay_is_judged_when_it_arrives() {
+    for shards in SHARDS {
+        for turns in 0..6 {
+            let mut b = Broker::with(shards, rules(&[(ReadWrite, "*", "#")]));
+            b.shards.iter_mut().for_each(|s| s.set_pace(Pace { replay_batch: 1, ..Pace::default() }));
+            let boss = b.named(Version::V5, "boss");
+            (0..8).for_each(|i| b.publish(boss, &format!("a/{i}"), "x", AtMostOnce, true));
+            let dev = b.named(Version::V5, "dev");
+            let shard = usize::from(dev.shard);
+            b.shards[shard].handle_bytes(dev.conn, b"\x82\x09\x00\x01\x00\x00\x03a/#\x00");
+            for _ in 0..turns {
+                b.turn();
+            }
+            b.received(dev);
+            b.install(rules(&[(ReadWrite, "boss", "#"), (Deny, "*", "a/+"), (Read, "*", "a/#")]));
+            b.settle();
+            assert_eq!(topics(&b.received(dev)), [""; 0], "after {turns} turns");
+            assert_eq!(subscriptions(&b), 1);
+        }
+    }
+}
+
+/// What waits until the output has been taken.
+#[test]
+fn what_goes_out_after_a_flush_is_judged_then() {
+    let narrow =
+        |snapshot| Snapshot { limits: limits(|limits| limits.output_bytes = 100).limits, ..snapshot };
+    let mut b = Broker::with(1, narrow(rules(&[(ReadWrite, "*", "#")])));
+    let boss = b.named(Version::V5, "boss");
+    let (dev, _) = b.durable("dev", 100);
+    b.subscribe(dev, "a/#", AtLeastOnce);
+    for i in 0..5 {
+        let publish = format!("\x32\x48\0\x03a/{i}\0\x01\0{}", "x".repeat(64));
+        b.shards[0].handle_bytes(boss.conn, publish.as_bytes());
+    }
+    b.shards[0].work();
+    let before = b.shards[0].output(dev.conn).len();
+    assert!(before > 100 && before < 300, "{before}");
+    b.install(rules(&[(ReadWrite, "boss", "#")]));
+    let mut after = 0;
+    while let Some(conn) = b.shards[0].next_dirty() {
+        let all = b.shards[0].output(conn).len();
+        after += if conn == dev.conn { all } else { 0 };
+        b.shards[0].handle_sent(conn, all);
+    }
+    assert_eq!(after, before);
+}
+
+/// What moves from one member of a share to another when the rules change.
+#[test]
+fn what_moves_between_members_is_judged_when_it_arrives() {
+    for shards in SHARDS {
+        let mut b = Broker::with(shards, rules(&[(ReadWrite, "*", "#")]));
+        let boss = b.named(Version::V5, "boss");
+        let (first, _) = b.durable("first", 1);
+        b.subscribe(first, "$share/g/a/+", AtLeastOnce);
+        b.say(boss, &["a/b"; 4], AtLeastOnce);
+        assert_eq!(b.received(first).len(), 1);
+        let second = b.named(Version::V5, "second");
+        let third = b.named(Version::V5, "third");
+        for peer in [second, third] {
+            assert!(b.subscribe(peer, "$share/g/a/+", AtLeastOnce)[0].contains("SubAck"));
+        }
+        b.shards[usize::from(first.shard)].handle_end(first.conn, End::Closed);
+        b.install(rules(&[(ReadWrite, "boss", "#"), (Read, "~third|first", "a/#")]));
+        b.settle();
+        assert_eq!((b.received(second).len(), b.received(third).len()), (0, 3));
+    }
+}
+
+/// A member of a share that may no longer read what waits for it: another one gets it.
+#[test]
+fn what_waits_for_a_member_that_may_not_read_it_goes_to_another() {
+    for shards in SHARDS {
+        let mut b = Broker::with(shards, rules(&[(ReadWrite, "*", "#")]));
+        let boss = b.named(Version::V5, "boss");
+        let (blind, _) = b.durable("blind", 1);
+        b.subscribe(blind, "$share/g/a/+", AtLeastOnce);
+        b.say(boss, &["a/ok", "a/secret", "a/ok", "a/secret"], AtLeastOnce);
+        assert_eq!(topics(&b.received(blind)), ["a/ok"]);
+        let other = b.named(Version::V5, "other");
+        b.subscribe(other, "$share/g/a/+", AtLeastOnce);
+        b.install(rules(&[(Deny, "blind", "a/secret"), (ReadWrite, "*", "#")]));
+        b.ack(blind, 1, Packet::PubAck);
+        assert_eq!(topics(&b.received(blind)), ["a/ok"]);
+        b.ack(blind, 3, Packet::PubAck);
+        assert_eq!(topics(&b.received(other)), ["a/secret"; 2]);
+        // With nobody else it is dropped and counted.
+        b.cut(other);
+        b.settle();
+        for census in b.shards.iter().map(Shard::census) {
+            assert_eq!((census.work, census.credit_messages, census.backlog_messages), (0, 0, 0));
+        }
     }
 }

@@ -5,6 +5,7 @@ use rustls_pki_types::PrivateKeyDer;
 
 use super::super::export::{self, Protection};
 use super::super::read::{self, Imported, import, import_pair};
+use super::super::request::SigningRequest;
 use super::super::suitable::Expiry;
 use super::super::{Certified, PkiError, describe};
 use super::*;
@@ -152,6 +153,53 @@ fn what_is_none_is_named() {
     }
     let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     assert!(refused(old.as_bytes(), Some("secret")).remedy().contains("openssl pkey"));
+}
+
+/// Each byte of it changed in turn, and each beginning of it.
+fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let changed = (0..bytes.len()).flat_map(move |place| {
+        [1, 0x20, 0x80, 0xff].map(|bits| {
+            let mut changed = bytes.to_vec();
+            changed[place] ^= bits;
+            changed
+        })
+    });
+    changed.chain((0..bytes.len()).map(|end| bytes[..end].to_vec()))
+}
+
+#[test]
+fn no_damage_ends_the_process() {
+    let made = foreign_authority(with_two_units);
+    let mut taken = 0;
+    for bytes in damaged(made.certificate()) {
+        if let Ok(read) = import(&bytes, None) {
+            // What can be read can be described, and taken or refused.
+            describe(read.certified.certificate()).unwrap();
+            taken += usize::from(read.into_authority(NOW).is_ok());
+        }
+    }
+    assert!(taken > 0, "a changed signature is not looked at here");
+    let key = made.key.as_ref().unwrap().secret_der();
+    for bytes in damaged(key) {
+        let Err(error) = import_pair(made.certificate(), &bytes, None) else { continue };
+        assert!(!error.to_string().is_empty());
+    }
+    let mut params = CertificateParams::new(["a.example".to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "a");
+    let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+    let said = |read: SigningRequest| (read.common_name, read.names, read.key);
+    let sound = said(SigningRequest::read(request.der()).unwrap());
+    // Its signature covers all that is taken over.
+    for bytes in damaged(request.der()) {
+        let Ok(read) = SigningRequest::read(&bytes) else { continue };
+        assert_eq!(said(read), sound);
+    }
+    let file = export::pkcs12(&made, "x", Protection::Modern).unwrap();
+    // Further on stands how often the password is hashed, which would take its time.
+    for bytes in damaged(&file[..64]) {
+        let whole = [&bytes[..], &file[bytes.len()..]].concat();
+        assert!(whole == *file || import(&whole, Some("x")).is_err());
+    }
 }
 
 #[test]
