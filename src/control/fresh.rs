@@ -11,6 +11,13 @@ use super::pki::make::{self, AuthorityRequest};
 use super::pki::{KeyType, PkiError, Store};
 use super::secure;
 
+/// What stands above the authority.
+const EXPLAINED: &str = "
+# Certificate authorities: whoever shows a certificate that one of them has issued is trusted. The one that `issues` signs
+# the broker's certificate, and what `tidemq ca issue` makes for clients; `tidemq ca export NAME` writes what clients need
+# to trust the broker. This one was made for this installation.
+";
+
 /// Makes an authority in the store of a data directory; the text names it as the one that issues.
 ///
 /// # Errors
@@ -24,7 +31,7 @@ pub(super) fn text(data: &Path) -> Result<String, PkiError> {
     let mut document: DocumentMut = FRESH.parse().expect("the fresh configuration is TOML");
     let fields: [(&str, Value); 3] =
         [("name", "built-in".into()), ("thumbprint", thumbprint.to_string().into()), ("issues", true.into())];
-    edit::append(&mut document, "authority", &fields);
+    edit::append(&mut document, "authority", &fields, EXPLAINED);
     Ok(document.to_string())
 }
 

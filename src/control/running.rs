@@ -457,3 +457,7 @@ mod tests {
         moves(&[], wanted(&[taken]), 1, 0).unwrap();
     }
 }
+
+#[cfg(test)]
+#[path = "renewal_tests.rs"]
+mod renewal_tests;

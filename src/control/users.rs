@@ -175,10 +175,8 @@ fn read(config: &Path) -> Result<Draft, Failure> {
 impl From<EditError> for Failure {
     fn from(error: EditError) -> Failure {
         let (exit, remedy) = match &error {
-            EditError::Invalid(..) => {
-                (Exit::Invalid, "correct the file, or take back what was changed in it")
-            }
-            EditError::NotThere(_) | EditError::BadPath(_) => (Exit::Invalid, ""),
+            EditError::Invalid(..) => (Exit::Invalid, ""),
+            EditError::NotThere(_) | EditError::BadPath(_) => (Exit::Given, ""),
             EditError::Busy(_) => (Exit::Fault, "try again"),
             EditError::Disk(_) => {
                 (Exit::Data, "see whether it is there, who owns it and whether the disk is full")

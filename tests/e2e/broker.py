@@ -93,6 +93,9 @@ class Broker:
         self.host = "127.0.0.1"
         self.port = None
         self.websocket = None
+        self.tls = None
+        """`mqtts://` and the address of its listener with TLS."""
+        self.secure_websocket = None
         self.packet_a_frame = None
         """The WebSocket listener whose frames hold one packet each."""
 
@@ -112,6 +115,10 @@ class Broker:
                 self.port = int(found[2])
             elif found := re.match(r"listening on websocket (\S+)$", line):
                 self.websocket = f"ws://{found[1]}"
+            elif found := re.match(r"listening on tls (\S+)$", line):
+                self.tls = f"mqtts://{found[1]}"
+            elif found := re.match(r"listening on websocket\+tls (\S+)$", line):
+                self.secure_websocket = f"wss://{found[1]}"
             elif found := re.match(r"listening on websocket (\S+) \(one packet a frame\)$", line):
                 self.packet_a_frame = f"ws://{found[1]}"
         return self

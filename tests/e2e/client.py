@@ -2,6 +2,7 @@
 
 import queue
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
@@ -45,7 +46,10 @@ class Client:
         receive_maximum=None,
         manual_ack=False,
         websocket=False,
+        ca=None,
+        certificate=None,
     ):
+        """`ca`: over TLS, and whom to trust there; `certificate`: a file with key, certificate and chain to show."""
         options = {"clean_session": clean} if version == V3 else {}
         if websocket:
             options["transport"] = "websockets"
@@ -55,7 +59,14 @@ class Client:
         self.paho.max_inflight_messages_set(1000)
         self.broker, self.version, self.clean, self.expiry = broker, version, clean, expiry
         self.keep_alive, self.receive_maximum = keep_alive, receive_maximum
-        self.url = urlsplit(broker.websocket if websocket else f"tcp://{broker.host}:{broker.port}")
+        if ca:
+            self.url = urlsplit(broker.secure_websocket if websocket else broker.tls)
+            context = ssl.create_default_context(cafile=ca)
+            if certificate:
+                context.load_cert_chain(certificate)
+            self.paho.tls_set_context(context)
+        else:
+            self.url = urlsplit(broker.websocket if websocket else f"tcp://{broker.host}:{broker.port}")
         if websocket:
             self.paho.ws_set_options(path=self.url.path)
         self.paho.manual_ack_set(manual_ack)
@@ -80,7 +91,7 @@ class Client:
                 options["properties"].ReceiveMaximum = self.receive_maximum
         self.paho.connect(self.url.hostname, self.url.port, keepalive=self.keep_alive, **options)
         # paho writes packets as they are queued; Nagle would only slow the test down.
-        if self.url.scheme == "tcp":
+        if self.url.scheme in ("tcp", "mqtts"):
             self.paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.paho.loop_start()
         return taken(self.connacks, "CONNACK")

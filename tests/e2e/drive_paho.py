@@ -1,6 +1,7 @@
 """paho-mqtt (Python) as a client program of the matrix; `words` says what it obeys and answers."""
 
 import queue
+import ssl
 import sys
 from urllib.parse import urlsplit
 
@@ -27,16 +28,28 @@ def properties(kind, **values):
     return None if made.isEmpty() else made
 
 
+def encryption(line):
+    """The terms of TLS: whom it trusts, what it shows, and which version it speaks at most."""
+    context = ssl.create_default_context(cafile=line.text("ca"))
+    if line.text("certificate"):
+        context.load_cert_chain(line.text("certificate"))
+    if line.text("tls") == "1.2":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 class Program:
     def __init__(self):
         self.paho = None
         self.five = False
+        self.told = False
+        """Whether it was said how the connection came out."""
         self.answers = queue.SimpleQueue()
         self.aliases = {}
 
     def connect(self, line):
         url = urlsplit(line.text("url"))
-        transport = "tcp" if url.scheme == "tcp" else "websockets"
+        transport = "tcp" if url.scheme in ("tcp", "mqtts") else "websockets"
         self.five = line.number("version") == 5
         self.aliases = {}
         options = {} if self.five else {"clean_session": line.flag("clean")}
@@ -51,6 +64,8 @@ class Program:
         self.paho.max_inflight_messages_set(1000)
         if transport == "websockets":
             self.paho.ws_set_options(path=url.path)
+        if line.text("ca"):
+            self.paho.tls_set_context(encryption(line))
         if line.text("will-topic"):
             self.paho.will_set(
                 line.text("will-topic"), line.data("will-payload"), line.number("will-qos"), line.flag("will-retain")
@@ -60,7 +75,7 @@ class Program:
         self.paho.on_subscribe = lambda _c, _u, _mid, reasons, _p: say("subscribed", reason=reasons[0].value)
         self.paho.on_unsubscribe = lambda *_: say("unsubscribed")
         self.paho.on_publish = lambda *_: say("published")
-        self.paho.on_disconnect = lambda *_: self.answers.put("end")
+        self.paho.on_disconnect = self.disconnected
         if self.five:
             options["clean_start"] = line.flag("clean")
             options["properties"] = properties(
@@ -70,15 +85,33 @@ class Program:
             )
         else:
             options = {}
-        self.paho.connect(url.hostname, url.port, **options)
+        self.told = False
+        try:
+            self.paho.connect(url.hostname, url.port, **options)
+        except (OSError, mqtt.WebsocketConnectionError) as error:
+            self.refused(error)
+            return
         self.paho.loop_start()
 
     def connected(self, _client, _user, flags, reason, props):
         if reason.is_failure:
-            say("refused", why=reason)
+            self.refused(reason)
         else:
+            self.told = True
             assigned = getattr(props, "AssignedClientIdentifier", None)
             say("connected", session_present=flags.session_present, assigned=assigned)
+
+    def disconnected(self, _client, _user, _flags, reason, _props):
+        if self.told:
+            self.answers.put("end")
+        else:
+            self.refused(reason)
+
+    def refused(self, why):
+        """Once: a refusal is followed by the end of the connection."""
+        if not self.told:
+            self.told = True
+            say("refused", why=why)
 
     def message(self, _client, _user, message):
         props = message.properties

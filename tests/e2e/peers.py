@@ -85,11 +85,11 @@ class Peer:
         self.usable = True
         self.version = self._answer("hello").text("version")
 
-    def connect(self, url, version, client_id, clean=True, expiry=None, alias_maximum=None, will=None):
-        """Connects. `will` is (topic, payload, qos, retain)."""
-        fields = {}
+    def connect(self, url, version, client_id, clean=True, expiry=None, alias_maximum=None, will=None, **tls):
+        """Connects. `will` is (topic, payload, qos, retain); `tls` are `ca`, `certificate` and `tls`, as in `words`."""
+        fields = {key: value for key, value in tls.items() if value}
         if will:
-            fields = dict(zip(["will_topic", "will_payload", "will_qos", "will_retain"], will, strict=True))
+            fields |= zip(["will_topic", "will_payload", "will_qos", "will_retain"], will, strict=True)
         self._write(
             "connect",
             url=url,
@@ -102,6 +102,18 @@ class Peer:
         )
         answer = self._answer("connected")
         return Connected(answer.flag("session-present"), answer.text("assigned"))
+
+    def attempt(self, url, version, client_id, **options):
+        """Connects and leaves again; `None`, or what the client says why it could not."""
+        self._write("connect", url=url, version=version, id=client_id, clean=True, **options)
+        line = self._channel.read()
+        assert line is not None, f"the client ended: {self._channel.complaint()}"
+        words = Words(line)
+        if words.verb == "refused":
+            return words.text("why", "")
+        assert words.verb == "connected", words
+        self.disconnect()
+        return None
 
     def subscribe(self, topic_filter, qos, identifier=None):
         """Subscribes and returns the reason code of the SUBACK."""

@@ -5,6 +5,8 @@ hexadecimal digits. The program obeys one line after the other and answers each:
 
     connect url= version=4|5 id= clean=0|1 [expiry= alias-maximum= receive-maximum=]
         [will-topic= will-payload= will-qos= will-retain=0|1]
+        [ca=FILE certificate=FILE tls=1.2]              TLS: whom to trust, what to show (key, certificate and chain in
+                                                        one file), and the version if it is not the newest
                                   -> connected session-present=0|1 [assigned=], or refused why=
     subscribe filter= qos= [identifier=]            -> subscribed reason=
     unsubscribe filter=                             -> unsubscribed

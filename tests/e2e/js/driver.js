@@ -1,5 +1,6 @@
 // MQTT.js as a client of the matrix, in node and in a page: `words.py` says what it obeys and answers.
-// `drive(mqtt, say)` returns the function that takes a line; it knows neither streams nor the page.
+// `drive(mqtt, say)` returns the function that takes a line; it knows neither streams nor the page. Node says besides
+// what a line means for TLS; a page leaves that to its browser.
 
 "use strict";
 
@@ -53,7 +54,7 @@ function pairs(words) {
   return words.length === 0 ? undefined : made;
 }
 
-function drive(mqtt, speak) {
+function drive(mqtt, speak, encryption = () => ({})) {
   let client;
   let five;
   // The topics behind the broker's aliases. The library keeps such a table too, but at QoS 2 it hands the message over
@@ -96,6 +97,7 @@ function drive(mqtt, speak) {
         clean: line.flag("clean"),
         reconnectPeriod: 0,
         resubscribe: false,
+        ...encryption(line),
         // Aliases are given by hand, and the library keeps the table of those that it was given.
         ...(will && { will }),
         ...(five && {
@@ -105,14 +107,22 @@ function drive(mqtt, speak) {
           }),
         }),
       });
-      client.on("connect", (connack) =>
+      // Whether it was said how the connection came out. A refusal may be reported as several errors and an end.
+      let outcome;
+      const refused = (why) => {
+        if (!outcome) say("refused", { why: String(why) });
+        outcome = "refused";
+      };
+      client.on("connect", (connack) => {
+        outcome = "connected";
         say("connected", {
           "session-present": connack.sessionPresent,
           assigned: connack.properties?.assignedClientIdentifier,
-        })
-      );
+        });
+      });
       client.on("message", message);
-      client.on("error", problem);
+      client.on("error", (error) => (outcome === "connected" ? problem(error) : refused(error)));
+      client.on("close", () => refused("the connection was closed"));
       client.on("packetreceive", (packet) => {
         if (packet.cmd === "suback") say("subscribed", { reason: packet.granted[0] });
       });
