@@ -4,7 +4,8 @@
 #
 #   bench/mutants.sh [NAME...]      all, or those of these names
 #
-# The copy is built into a target directory of its own (MUTANTS_TARGET), kept from one mutant to the next. A mutant is
+# The copy is built into a target directory of its own (MUTANTS_TARGET), kept from one mutant to the next; nothing else
+# may be built there meanwhile: Cargo would take one for the other. A mutant is
 # a file and a `sed` script; one that changes nothing any more is an error, not a mutant that was missed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -108,11 +109,11 @@ judge refresh-connect src/shard/connect.rs 's/^( +)self\.refresh\(client\);/\1se
 judge sweep-forgotten src/shard/mod.rs 's/self\.swept = Some\(0\);/self.swept = None;/'
 judge put-out-with-will src/shard/lifecycle.rs 's/if self\.is_put_out\(client\)/if false/'
 # Who may be there at all.
-judge certificate-at-connect src/shard/connect.rs 's/= self\.judge_certificate\(connection\.listener, connection\.tls, certificate\)/= Err::<(), _>(crate::policy::CertificateRefusal::Missing).or(certificate.map_or(Ok::<(), crate::policy::CertificateRefusal>(()), |_| Ok(())))/'
-judge certificate-at-install src/shard/standing.rs 's/if let Err\(refusal\) = judged \{/if let (Err(refusal), false) = (judged, true) {/'
+judge certificate-at-connect src/shard/connect.rs 's/match self\.judge_certificate\(listener, tls, certificate, trusted\)/match self.judge_certificate(listener, tls, certificate, trusted).or(Ok::<_, crate::policy::CertificateRefusal>(None))/'
+judge certificate-at-install src/shard/standing.rs 's/judged\.map_err\(\|refusal\| refusal\.to_string\(\)\)\?/judged.unwrap_or(None)/'
 judge user-at-install src/shard/standing.rs 's/\&\& !self\.snapshot\.credentials\.still_accept\(proved\)/\&\& false/'
 judge owner-forgotten src/shard/connect.rs 's/\&\& principal\.owner\(\) != owner\)/\&\& owner == "\\n")/'
-judge name-at-install src/shard/standing.rs 's/\.map\(\|refusal\| refusal\.why\.to_owned\(\)\)/.and_then(|_| None)/'
+judge name-at-install src/shard/standing.rs 's/Some\(refusal\) => Err\(refusal\.why\.to_owned\(\)\),/Some(_) => Ok(trusted),/'
 
 echo "$found found, ${#missed[@]} missed${missed[*]:+: ${missed[*]}}, ${#broken[@]} unusable${broken[*]:+: ${broken[*]}}"
 [ ${#missed[@]} = 0 ] && [ ${#broken[@]} = 0 ]

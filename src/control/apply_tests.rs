@@ -367,6 +367,22 @@ fn warnings_come_with_an_apply_and_do_not_hinder_it() {
 }
 
 #[test]
+fn hashes_of_passwords_that_others_can_read_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, mut store) = applied_once();
+    let user = "\n[[user]]\nname = \"anna\"\npassword = \
+        \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ\"\n";
+    fs::write(folder.file(), format!("{}{user}", folder.text())).unwrap();
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = store.prepare(Occasion::Running).unwrap().warnings.clone();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].what.contains("others can read it (mode 644)"), "{}", warnings[0]);
+    // The Apply writes its generation into the file, and makes it its owner's alone by that.
+    apply(&mut store, Occasion::Running).unwrap();
+    assert!(store.prepare(Occasion::Running).unwrap().warnings.is_empty());
+}
+
+#[test]
 fn an_edit_under_way_is_waited_for() {
     let (folder, store) = applied_once();
     let mut edit = edit::Edit::begin(&folder.file(), folder.0.path()).unwrap();

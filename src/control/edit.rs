@@ -291,18 +291,6 @@ fn first_position(document: &DocumentMut, table: &str) -> Option<isize> {
     array.iter().filter_map(Table::position).min()
 }
 
-/// Adds an entry to a document that has none of its kind, below a comment.
-pub(super) fn append(
-    document: &mut DocumentMut,
-    table: &'static str,
-    fields: &[(&str, Value)],
-    comment: &str,
-) {
-    let mut entry = entry(fields);
-    entry.decor_mut().set_prefix(comment);
-    replace(document, table, vec![entry]);
-}
-
 fn entry(fields: &[(&str, Value)]) -> Table {
     let mut entry = Table::new();
     fields.iter().for_each(|(field, value)| set_field(&mut entry, field, value.clone()));

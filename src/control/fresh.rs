@@ -3,20 +3,13 @@
 
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Value};
-
 use super::config::FRESH;
-use super::edit;
 use super::pki::make::{self, AuthorityRequest};
 use super::pki::{KeyType, PkiError, Store};
 use super::secure;
 
-/// What stands above the authority.
-const EXPLAINED: &str = "
-# Certificate authorities: whoever shows a certificate that one of them has issued is trusted. The one that `issues` signs
-# the broker's certificate, and what `tidemq ca issue` makes for clients; `tidemq ca export NAME` writes what clients need
-# to trust the broker. This one was made for this installation.
-";
+/// Where the fresh configuration shows what an authority looks like.
+const COMMENTED: &str = "# [[authority]]\n# name = \"built-in\"\n# thumbprint = \"...\"\n# issues = true\n";
 
 /// Makes an authority in the store of a data directory; the text names it as the one that issues.
 ///
@@ -28,11 +21,8 @@ pub(super) fn text(data: &Path) -> Result<String, PkiError> {
     let authority = authority(&format!("tidemq built-in authority on {host}"))
         .or_else(|_| authority("tidemq built-in authority"))?;
     let thumbprint = store.put(&authority)?;
-    let mut document: DocumentMut = FRESH.parse().expect("the fresh configuration is TOML");
-    let fields: [(&str, Value); 3] =
-        [("name", "built-in".into()), ("thumbprint", thumbprint.to_string().into()), ("issues", true.into())];
-    edit::append(&mut document, "authority", &fields, EXPLAINED);
-    Ok(document.to_string())
+    let written = COMMENTED.replace("# ", "").replace("...", &thumbprint.to_string());
+    Ok(FRESH.replacen(COMMENTED, &written, 1))
 }
 
 /// A host's name may be too long for a Common Name, or hold what cannot be in one.

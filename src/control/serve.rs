@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::apply::{Committed, Occasion, Store};
 use super::cli::{CoreList, Serve};
 use super::commands;
+use super::config::BrokerChoice;
 use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
 use super::logs::Logs;
@@ -255,6 +256,9 @@ impl Control {
         for listener in &listeners {
             say(&format!("listening on {listener}"));
         }
+        if listeners.iter().any(|listener| listener.tls) {
+            self.introduce_authority();
+        }
         if listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
             let file = self.store.file().display();
             say("only this machine can connect: to let others in, set `address` of a [[listener]] to");
@@ -264,6 +268,19 @@ impl Control {
                 ""
             };
             say(&format!("\"0.0.0.0:1883\" in {file} and run `tidemq config apply`{open}"));
+        }
+    }
+
+    /// Whom clients have to trust, if the broker has made its certificate itself.
+    fn introduce_authority(&self) {
+        let Ok(Some(applied)) = self.store.applied() else { return };
+        let issuing = applied.config.authorities.iter().find(|authority| authority.issues);
+        if let (BrokerChoice::Auto, Some(authority)) =
+            (applied.config.broker_certificate.certificate, issuing)
+        {
+            say("clients know it by the certificate of its authority, which this writes for them:");
+            let data = self.data.path().display();
+            say(&format!("tidemq ca export {:?} --out ca.pem --data {data}", authority.name));
         }
     }
 }

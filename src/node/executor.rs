@@ -4,19 +4,24 @@
 //! glommio (a file, a timer: see [`Patience`]) the shard sleeps in glommio's park.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use glommio::io::BufferedFile;
+use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
 
 use super::driver::{Driver, DriverConfig, Next};
 use crate::net::RingError;
 use crate::net::socket::{take_over, waiting_event};
 
-/// glommio can park with a task that could run; a living timer bounds for how long.
+/// glommio parks with a task that could run when it is to be preempted before it has run any; a living timer bounds for
+/// how long. One that a task of its own winds up is not enough: that task may be the one that could run.
 const LIFE: Duration = Duration::from_millis(100);
 /// Entries of each of glommio's three rings.
 pub(super) const RING_DEPTH: usize = 128;
@@ -73,17 +78,17 @@ pub(super) fn spawn(
 
 /// Makes turns until the shard has stopped.
 pub(super) async fn run(mut driver: Driver, patience: Patience) {
-    glommio::spawn_local(async {
-        loop {
-            glommio::timer::sleep(LIFE).await;
-        }
-    })
-    .detach();
-    let mut park = None;
+    let (mut park, mut life) = (None, Timer::new(LIFE));
     loop {
         match driver.turn() {
-            Next::Turn => glommio::yield_if_needed().await,
+            Next::Turn => {
+                if glommio::executor().need_preempt() {
+                    wind_up(&mut life).await;
+                    glommio::executor().yield_task_queue_now().await;
+                }
+            }
             Next::Sleep => {
+                wind_up(&mut life).await;
                 // Tasks that can run do so first: they may begin to wait.
                 glommio::executor().yield_task_queue_now().await;
                 if let Some(limit) = driver.fall_asleep() {
@@ -98,6 +103,12 @@ pub(super) async fn run(mut driver: Driver, patience: Patience) {
             Next::End => return,
         }
     }
+}
+
+/// Before anything that lets go of the thread: a timer lies ahead, and wakes the shard's task.
+async fn wind_up(life: &mut Timer) {
+    *life = Timer::new(LIFE);
+    poll_fn(|context| Poll::Ready(drop(Pin::new(&mut *life).poll(context)))).await;
 }
 
 /// The other place to sleep: glommio's park, woken by the shard's ring through an event. Ten microseconds dearer.

@@ -71,13 +71,14 @@ class Client:
             self.paho.ws_set_options(path=self.url.path)
         self.paho.manual_ack_set(manual_ack)
         self.connacks, self.messages, self.acks, self.ends = (queue.Queue() for _ in range(4))
-        self.pings = queue.Queue()
+        self.pings, self.published = queue.Queue(), queue.Queue()
         if will:
             self.paho.will_set(**will)
         self.paho.on_connect = lambda _c, _u, flags, reason, props: self.connacks.put((flags, reason, props))
         self.paho.on_message = lambda _c, _u, message: self.messages.put(message)
         self.paho.on_subscribe = lambda _c, _u, _mid, reasons, _p: self.acks.put(reasons)
         self.paho.on_unsubscribe = lambda _c, _u, _mid, reasons, _p: self.acks.put(reasons)
+        self.paho.on_publish = lambda _c, _u, _mid, reason, _p: self.published.put(reason)
         self.paho.on_disconnect = lambda _c, _u, _flags, reason, _p: self.ends.put(reason)
         self.paho.on_log = lambda _c, _u, _level, text: "PINGRESP" in text and self.pings.put(text)
 
@@ -115,6 +116,13 @@ class Client:
         info = self.queue(topic, payload, qos, retain, props)
         info.wait_for_publish(HANG)
         assert info.is_published(), f"no acknowledgement for {topic}"
+
+    def told(self, topic, payload=b"", qos=1, retain=False):
+        """Publishes alone, and returns the code of its PUBACK or PUBREC."""
+        while not self.published.empty():
+            self.published.get()
+        self.queue(topic, payload, qos, retain)
+        return taken(self.published, "an acknowledgement").value
 
     def queue(self, topic, payload=b"", qos=0, retain=False, props=None):
         """Publishes without waiting."""

@@ -3,6 +3,7 @@
 Everything is made when a test wants it, in a folder of the test's: nothing here could expire in a repository.
 """
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ RSA = ("-newkey", "rsa:2048")
 # 3.1.1, clean, without an identifier; and DISCONNECT behind it.
 CONNECT_AND_GO = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00" + b"\xe0\x00"
 ACCEPTED = b"\x20\x02\x00\x00"
+REFUSED_NOT_AUTHORIZED = b"\x20\x02\x00\x05"
 
 # Names of any length: openssl itself would take 64 characters. `ca` is for dates that lie in the past.
 SETTINGS = """
@@ -131,9 +133,12 @@ class Maker:
 class Visit:
     """What s_client saw."""
 
-    accepted: bool
-    """CONNACK said yes."""
+    connack: bytes | None
     said: str
+
+    @property
+    def accepted(self):
+        return self.connack == ACCEPTED
 
     @property
     def resumed(self):
@@ -150,4 +155,5 @@ def visit(host, port, ca, *options, certificate=None):
     done = subprocess.run(
         list(map(str, line)), input=CONNECT_AND_GO, capture_output=True, timeout=HANG, check=False
     )
-    return Visit(ACCEPTED in done.stdout, (done.stdout + done.stderr).decode(errors="replace"))
+    connack = re.search(rb"\x20\x02\x00[\x00-\x05]", done.stdout)
+    return Visit(connack and connack[0], (done.stdout + done.stderr).decode(errors="replace"))

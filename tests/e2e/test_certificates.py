@@ -472,6 +472,11 @@ class Listed(Certificates):
         self.assertIn('name = "device1 (2)"', self.configuration())
         self.tidemq("cert", "client", "remove", "device1")
         self.assertNotIn('name = "device1"\n', self.configuration())
+        # It was issued here, and is known until it is removed once more.
+        self.assertIn("device1", self.statuses())
+        self.assertIn("is listed no longer", self.tidemq("cert", "client", "remove", told))
+        self.assertNotIn(told.replace(":", "").lower(), self.tidemq("cert", "client", "list"))
+        self.refused("cert", "client", "remove", told, because="is not listed")
         unknown = "ab" * 32
         self.tidemq("cert", "client", "revoke", unknown)
         self.assertIn(unknown, self.configuration())
@@ -496,8 +501,10 @@ class Listed(Certificates):
     def test_the_draft_waits_for_apply(self):
         said = self.tidemq("ca", "create", "--name", "A")
         self.assertIn("tidemq config apply", said)
+        self.assertIn("it issues from now on", said)
         self.assertIn("generation = 0", self.configuration())
         said = self.tidemq("ca", "create", "--name", "B", "--apply")
+        self.assertIn("`A` goes on issuing", said)
         self.assertIn("generation 1 is applied", said)
         self.assertIn("generation = 1", self.configuration())
         self.assertIn("B", self.tidemq("ca", "list"))

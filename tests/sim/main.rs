@@ -1,4 +1,4 @@
-//! The simulation: several shards, virtual clients, network and clock, drawn from a seed. Two of them:
+//! The simulation: several shards, virtual clients, network and clock, drawn from a seed. Three of them:
 //!
 //! - **In step with a reference model** (`lockstep`, `model`): one action of one client, then everything runs until
 //!   nothing moves, then the broker and a small executable model of MQTT must agree. A step is one such action that
@@ -6,6 +6,8 @@
 //! - **Races** (`race`, `world`, `oracle`): everything at once. A step is one turn of one shard, one read or one act of
 //!   one client, or some time that passes. An oracle judges every event as it happens, by what its history allows. A
 //!   seed that fails is run again with steps left out, until it fails in as few as possible.
+//! - **Policies** (`policies`): rules, certificates and users change at random while clients come, publish and
+//!   subscribe. All that a shard puts out is judged by the generation that it holds at that moment.
 //!
 //! `cargo test --test sim` runs some thousands of seeds. More, with `-- --nocapture` for the count of steps:
 //!

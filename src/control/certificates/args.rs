@@ -49,7 +49,7 @@ const KEY_TYPES: &str = "TYPE";
 /// `tidemq ca`
 #[derive(Debug, Subcommand)]
 pub(in crate::control) enum Ca {
-    /// Makes a certificate authority; the first one issues from then on
+    /// Makes a certificate authority; it issues if no other one does
     Create {
         #[command(flatten)]
         edit: Edit,
@@ -261,7 +261,7 @@ pub(in crate::control) enum Client {
     Authorize(Which),
     /// Marks a certificate as revoked: it never gets in; lists it if it was not
     Revoke(Which),
-    /// Takes a certificate off the list
+    /// Takes a certificate off the list; forgets one that was issued here and is not listed
     Remove(Which),
     /// Lists them, and those that were issued here
     List(Place),

@@ -106,14 +106,17 @@ impl Registry {
         Ok(meant)
     }
 
-    /// Takes a certificate off the list.
+    /// Takes a certificate off the list; one that was issued here and is not listed is forgotten.
     pub(super) fn unlist(&mut self, which: &str) -> Result<Meant, Failure> {
         let meant = self.client(which, Expiry::Taken)?;
-        if meant.listing.is_none() {
+        if meant.listing.is_some() {
+            self.draft.remove(TABLE, meant.thumbprint);
+        } else if self.unlisted()?.iter().any(|(thumbprint, _)| *thumbprint == meant.thumbprint) {
+            self.forgotten.push(meant.thumbprint);
+        } else {
             let cause = format!("`{}` is not listed", meant.name);
             return Err(Failure::new(Exit::Given, cause, "`tidemq cert client list` shows all"));
         }
-        self.draft.remove(TABLE, meant.thumbprint);
         Ok(meant)
     }
 

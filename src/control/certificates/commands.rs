@@ -24,7 +24,8 @@ pub(in crate::control) fn ca(command: &Ca) -> Result<ExitCode, Failure> {
             let mut registry = open(&edit.place)?;
             let request = AuthorityRequest { common_name: name.clone(), days: *days, key_type: *key_type };
             let made = registry.create_authority(&request, issuing(*issues))?;
-            let text = format!("made the authority `{name}`\n{}", registry.shown(&made)?);
+            let issues = registry.issuing_shown(issuing(*issues), &made);
+            let text = format!("made the authority `{name}`\n{}{issues}", registry.shown(&made)?);
             finish(registry, edit, &text)
         }
         Ca::Import { edit, input, name, issues } => {
@@ -38,8 +39,9 @@ pub(in crate::control) fn ca(command: &Ca) -> Result<ExitCode, Failure> {
             } else {
                 "without a private key: it cannot issue"
             };
-            let text =
-                format!("took the authority `{name}`, {key}\n{}{left_out}", registry.shown(&authority)?);
+            let issues = registry.issuing_shown(issuing(*issues), &authority);
+            let shown = registry.shown(&authority)?;
+            let text = format!("took the authority `{name}`, {key}\n{shown}{left_out}{issues}");
             finish(registry, edit, &text)
         }
         Ca::Export { place, name, export } => {

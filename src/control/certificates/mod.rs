@@ -40,6 +40,8 @@ struct Registry {
     now: i64,
     /// To be kept when all goes well.
     certificates: Vec<Certified>,
+    /// To be forgotten when all goes well.
+    forgotten: Vec<Thumbprint>,
     /// To be the broker's own when all goes well.
     broker: Option<BrokerCertificate>,
     /// To be written when all goes well.
@@ -60,6 +62,7 @@ impl Registry {
             draft: DraftFile::open(&paths.config, &paths.data)?,
             now: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             certificates: Vec::new(),
+            forgotten: Vec::new(),
             broker: None,
             outputs: Vec::new(),
         })
@@ -89,6 +92,9 @@ impl Registry {
         // Last: the one that it replaces would be gone.
         if let Some(made) = &self.broker {
             broker_file::keep(&self.store, made)?;
+        }
+        for thumbprint in &self.forgotten {
+            self.store.remove(thumbprint)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Certificates as text for people.
 
 use super::Registry;
+use super::authorities::Issuing;
 use super::clients::word;
 use crate::control::config::BrokerChoice;
 use crate::control::failure::Failure;
@@ -70,6 +71,19 @@ impl Registry {
         };
         let rows: Vec<Vec<String>> = authorities.iter().map(row).collect();
         table(&["NAME", "ISSUES", "KEY", "VALID UNTIL", "SHA-256"], &rows)
+    }
+
+    /// Who issues once an authority was added, as a line behind the others.
+    pub(super) fn issuing_shown(&self, asked: Issuing, added: &Certified) -> String {
+        let others = self.draft.config().authorities.iter().find(|one| one.issues);
+        match (asked, others) {
+            (Issuing::Yes, _) => "\nit issues from now on".into(),
+            (Issuing::IfNone, Some(other)) => {
+                format!("\n`{}` goes on issuing; `tidemq ca use NAME` changes that", other.name)
+            }
+            (Issuing::IfNone, None) if added.key.is_some() => "\nit issues from now on".into(),
+            (Issuing::IfNone, None) => String::new(),
+        }
     }
 
     /// The listed client certificates, and those that were issued here and are not listed.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ pub(super) fn common_name(text: &str) -> Result<(), PkiError> {
 }
 
 /// The names and addresses of this machine, each once: its name, its full name if that is found, `localhost`, the
-/// addresses of its interfaces. It asks the resolver, and waits at most three seconds for it.
+/// addresses of its interfaces. The first time it asks the resolver, and waits at most three seconds for it.
 #[must_use]
 pub fn host_names() -> Vec<SanName> {
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -174,8 +174,14 @@ fn is_reachable(address: IpAddr) -> bool {
     }
 }
 
-/// The canonical name; the resolver may be unreachable, so it is asked on a thread that is left behind then.
+/// The canonical name, looked for once in the life of the process: an Apply is not to wait for a resolver that is away.
 fn full_name(own: String) -> Option<String> {
+    static FOUND: OnceLock<Option<String>> = OnceLock::new();
+    FOUND.get_or_init(|| canonical(own)).clone()
+}
+
+/// The resolver may be unreachable, so it is asked on a thread that is left behind then.
+fn canonical(own: String) -> Option<String> {
     let (found, answer) = mpsc::channel();
     let asking = move || {
         let hints = AddrInfoHints {
@@ -183,10 +189,10 @@ fn full_name(own: String) -> Option<String> {
             socktype: libc::SOCK_STREAM,
             ..AddrInfoHints::default()
         };
-        let first =
-            dns_lookup::getaddrinfo(Some(&own), None, Some(hints)).ok().and_then(|mut found| found.next());
+        let first = dns_lookup::getaddrinfo(Some(&own), None, Some(hints)).ok();
+        let first = first.and_then(|mut found| found.next()).and_then(Result::ok);
         // Nobody may be waiting any more.
-        let _ = found.send(first.and_then(Result::ok).and_then(|found| found.canonname));
+        let _ = found.send(first.and_then(|found| found.canonname));
     };
     thread::Builder::new().name("names".into()).spawn(asking).ok()?;
     answer.recv_timeout(LOOKING).ok().flatten()

@@ -5,6 +5,7 @@ use tidemq::policy::rules::Action;
 use tidemq::shard::{CloseCause, Effect};
 
 use super::World;
+use super::decree::{Identity, Proof};
 use super::line::{Phase, Span, covers};
 use crate::history::Fault;
 use crate::wire::{self, Heard, HeardPublish};
@@ -129,6 +130,7 @@ impl World {
             person.current = None;
             if !wish.durable {
                 person.subscriptions.clear();
+                person.session = false;
             }
         }
     }
@@ -198,28 +200,38 @@ impl World {
         let l = &self.lines[line];
         let (wish, who) = (l.wish, l.who);
         let decree = self.decrees[self.homes[l.home].held].clone();
-        let identity = self.people[who].identity;
-        let user = matches!(identity, super::decree::Identity::User(_)) && decree.asks_users();
-        let proof = super::decree::Proof { identity, password: user.then_some(wish.password) };
+        let identity = l.proof.identity;
+        let user = matches!(identity, Identity::User(_)) && decree.asks_users();
+        let proof = Proof { identity, password: user.then_some(wish.password) };
+        let person = &self.people[who];
+        let foreign =
+            person.session && person.proof.owner().is_some_and(|owner| proof.owner() != Some(owner));
         let will =
             wish.will.is_none_or(|(will, _)| decree.may(proof, Action::Publish, self.posts[will].topic));
         let welcome = decree.welcomes(identity, wish.password) && will;
-        // Who had a name once and is asked for none now does not get its session back.
-        let nameless = self.people[who].proof.password.is_some() && proof.password.is_none();
-        if code == 0x85 && nameless {
-            return Ok(());
+        self.proved.sessions_kept += usize::from(welcome && foreign);
+        // The session's connection may just have been put out, and the session have ended with it.
+        let gone = person.current.is_some_and(|old| !decree.accepts(self.lines[old].proof));
+        let expected = welcome && !foreign;
+        if expected != (code == 0) && !(welcome && foreign && gone) {
+            return self.fault(
+                "CONNECT as it is judged",
+                line,
+                format!("{code:#04x} {wish:?}, session of {person:?}"),
+            );
         }
-        if welcome != (code == 0) {
-            return self.fault("CONNECT as it is judged", line, format!("{code:#04x} {wish:?}"));
-        }
-        if !welcome {
+        if code != 0 {
             self.proved.connects_refused += 1;
             return Ok(());
         }
         let l = &mut self.lines[line];
         (l.phase, l.proof) = (Phase::Up, proof);
         let person = &mut self.people[who];
-        (person.current, person.proof) = (Some(line), proof);
+        if person.proof != proof {
+            // Whether the session was judged in between, as another's, is open.
+            person.revive();
+        }
+        (person.current, person.session, person.proof) = (Some(line), true, proof);
         // 3.1 does not say whether there is a session; it is not spoken here.
         if wish.clean || !session_present {
             person.subscriptions.clear();

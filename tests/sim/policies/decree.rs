@@ -35,6 +35,16 @@ pub struct Proof {
     pub password: Option<u8>,
 }
 
+impl Proof {
+    /// To whom a session belongs of which this was proved.
+    pub fn owner(self) -> Option<usize> {
+        match (self.identity, self.password) {
+            (Identity::Certificate(number), _) | (Identity::User(number), Some(_)) => Some(number),
+            _ => None,
+        }
+    }
+}
+
 /// A generation.
 pub struct Decree {
     pub snapshot: Arc<Snapshot>,

@@ -98,6 +98,7 @@ pub struct Subscribed {
 }
 
 /// A client.
+#[derive(Debug)]
 pub struct Person {
     pub id: String,
     pub home: usize,
@@ -106,6 +107,8 @@ pub struct Person {
     /// The connection that the broker has for it, and the newest it has made.
     pub current: Option<usize>,
     pub newest: Option<usize>,
+    /// There is a session.
+    pub session: bool,
     /// What whoever owns the session has proved.
     pub proof: Proof,
     pub subscriptions: Vec<Subscribed>,
@@ -124,6 +127,16 @@ impl Person {
         for sub in self.subscriptions.iter_mut().filter(|sub| sub.until.is_none()) {
             if !decree.may_subscribe(self.proof, &sub.filter) {
                 sub.until = Some(now);
+            }
+        }
+    }
+
+    /// Those that were withdrawn may be there still.
+    pub fn revive(&mut self) {
+        for at in 0..self.subscriptions.len() {
+            let filter = self.subscriptions[at].filter.clone();
+            if !self.live().any(|known| known == filter) {
+                (self.subscriptions[at].until, self.subscriptions[at].certain) = (None, false);
             }
         }
     }

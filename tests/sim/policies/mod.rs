@@ -37,6 +37,8 @@ pub struct Proved {
     pub publishes_refused: usize,
     pub subscribes_refused: usize,
     pub connects_refused: usize,
+    /// Sessions that were kept from somebody else.
+    pub sessions_kept: usize,
     pub expelled: u64,
     pub withdrawn: u64,
     pub refused_at_delivery: u64,
@@ -349,9 +351,8 @@ impl World {
     }
 
     /// A connection to its client's home.
-    fn open(&mut self, who: usize, wish: Wish) -> Result<usize, Fault> {
-        let person = &self.people[who];
-        let (home, identity, line) = (person.home, person.identity, self.lines.len());
+    fn open(&mut self, who: usize, identity: Identity, wish: Wish) -> Result<usize, Fault> {
+        let (home, line) = (self.people[who].home, self.lines.len());
         let conn = ConnId { index: line as u32, generation: 1 };
         let certificate = match identity {
             Identity::Certificate(number) => Some(certificate(number)),
@@ -383,6 +384,7 @@ impl Person {
             identity,
             current: None,
             newest: None,
+            session: false,
             proof: Proof { identity, password: None },
             subscriptions: Vec::new(),
             last_id: 0,
