@@ -48,8 +48,10 @@ class Client:
         websocket=False,
         ca=None,
         certificate=None,
+        user=None,
     ):
-        """`ca`: over TLS, and whom to trust there; `certificate`: a file with key, certificate and chain to show."""
+        """`ca`: over TLS, and whom to trust there; `certificate`: a file with key, certificate and chain to show.
+        `user`: name and password."""
         options = {"clean_session": clean} if version == V3 else {}
         if websocket:
             options["transport"] = "websockets"
@@ -69,6 +71,8 @@ class Client:
             self.url = urlsplit(broker.websocket if websocket else f"tcp://{broker.host}:{broker.port}")
         if websocket:
             self.paho.ws_set_options(path=self.url.path)
+        if user:
+            self.paho.username_pw_set(*user)
         self.paho.manual_ack_set(manual_ack)
         self.connacks, self.messages, self.acks, self.ends = (queue.Queue() for _ in range(4))
         self.pings, self.published = queue.Queue(), queue.Queue()

@@ -95,17 +95,21 @@ class Maker:
         uses = ["basicConstraints=critical,CA:FALSE", f"extendedKeyUsage={usage}"]
         return self._make(stem, subject or f"/CN={stem}", issuer, key, days, uses)
 
+    def request(self, stem):
+        """A signing request for somebody else."""
+        made = Request(*(self.folder / f"{stem}.{end}" for end in ("csr", "key", "crt")))
+        self._run("req", "-new", *EC, "-nodes", "-subj", f"/CN={stem}", "-keyout", made.key, "-out", made.request)
+        return made
+
     def at_another_time(self, stem, issuer, begins, ends):
         """A client's certificate that is valid between two moments, as `20200101000000Z`."""
-        key, request, extensions = (self.folder / f"{stem}.{end}" for end in ("key", "csr", "ext"))
+        made, extensions = self.request(stem), self.folder / f"{stem}.ext"
         extensions.write_text("basicConstraints=critical,CA:FALSE\nextendedKeyUsage=clientAuth\n")
-        self._run("req", "-new", *EC, "-nodes", "-subj", f"/CN={stem}", "-keyout", key, "-out", request)
-        pem = self.folder / f"{stem}.crt"
         self._run(
             "ca", "-batch", "-notext", "-cert", issuer.pem, "-keyfile", issuer.key, "-startdate", begins,
-            "-enddate", ends, "-extfile", extensions, "-in", request, "-out", pem,
+            "-enddate", ends, "-extfile", extensions, "-in", made.request, "-out", made.pem,
         )
-        return self._bundled(stem, pem, key, issuer)
+        return self._bundled(stem, made.pem, made.key, issuer)
 
     def _make(self, stem, subject, issuer, key, days, uses):
         pem, private = self.folder / f"{stem}.crt", self.folder / f"{stem}.key"
@@ -127,6 +131,21 @@ class Maker:
             others.write_text(issuer.chain)
         # A root is known to whom it concerns; the chain ends before it.
         return Made(bundle, pem, private, chain if issuer else "", others)
+
+
+@dataclass
+class Request:
+    """A signing request of a client that keeps its key, and the file for what comes back."""
+
+    request: Path
+    key: Path
+    pem: Path
+
+    def made(self):
+        """Once it is signed."""
+        bundle = self.pem.with_suffix(".pem")
+        bundle.write_text(self.key.read_text() + self.pem.read_text())
+        return Made(bundle, self.pem, self.key)
 
 
 @dataclass

@@ -73,8 +73,11 @@ class TruthTable(Secured):
             if kind.listed:
                 word = "authorize" if kind.listed == "authorized" else "revoke"
                 self.tidemq("cert", "client", word, kind.made.pem)
+        signed = make.request("signed")
+        self.tidemq("ca", "sign", signed.request, "--out", signed.pem)
         future = ("21200101000000Z", "21210101000000Z")
         more = {
+            "signed here": (signed.made(), ""),
             "chain": (make.client("chain", middle), ""),
             "rsa": (make.client("rsa", root, key=openssl.RSA), ""),
             "p384": (make.client("p384", root, key=openssl.P384), ""),
