@@ -2,7 +2,7 @@
 """Revoking under load: how soon the revoked client is gone, and what the other clients on its shard notice of it.
 
     cargo build --release --workspace
-    bench/revoke.py                         # both cases, all variants, five rounds: 12 minutes
+    bench/revoke.py                         # both cases, all variants, five rounds: 9 minutes
     bench/revoke.py --case p2p --rounds 9 --variant quiet --variant revoke
     bench/revoke.py --rounds 1 --duration 3 --clients 50     # one minute: does it work?
 

@@ -6,23 +6,25 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::os::fd::AsFd;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use glommio::io::BufferedFile;
-use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
 
 use super::driver::{Driver, DriverConfig, Next};
 use crate::net::RingError;
 use crate::net::socket::{take_over, waiting_event};
 
-/// glommio parks with a task that could run when it is to be preempted before it has run any; a living timer bounds for
-/// how long. One that a task of its own winds up is not enough: that task may be the one that could run.
+/// glommio can park with a task that could run: when its preemption timer fires before it has run any. A timer bounds
+/// for how long. It must not be one that has just fired and whose task is the one that could run, or nothing ends the
+/// park: so it is set anew whenever the shard gives way.
 const LIFE: Duration = Duration::from_millis(100);
+/// The same for a shard that was not given the core for `LIFE` while it gave way.
+const AFTER_LIFE: Duration = Duration::from_secs(1);
 /// Entries of each of glommio's three rings.
 pub(super) const RING_DEPTH: usize = 128;
 /// Memory that glommio registers for files: the least it takes.
@@ -78,19 +80,20 @@ pub(super) fn spawn(
 
 /// Makes turns until the shard has stopped.
 pub(super) async fn run(mut driver: Driver, patience: Patience) {
-    let (mut park, mut life) = (None, Timer::new(LIFE));
+    glommio::spawn_local(async {
+        loop {
+            glommio::timer::sleep(AFTER_LIFE).await;
+        }
+    })
+    .detach();
+    let mut park = None;
     loop {
         match driver.turn() {
-            Next::Turn => {
-                if glommio::executor().need_preempt() {
-                    wind_up(&mut life).await;
-                    glommio::executor().yield_task_queue_now().await;
-                }
-            }
+            Next::Turn if glommio::executor().need_preempt() => give_way().await,
+            Next::Turn => {}
             Next::Sleep => {
-                wind_up(&mut life).await;
                 // Tasks that can run do so first: they may begin to wait.
-                glommio::executor().yield_task_queue_now().await;
+                give_way().await;
                 if let Some(limit) = driver.fall_asleep() {
                     if patience.is_asked_for() {
                         park.get_or_insert_with(|| Park::new(&mut driver)).sleep(&mut driver, limit).await;
@@ -105,10 +108,16 @@ pub(super) async fn run(mut driver: Driver, patience: Patience) {
     }
 }
 
-/// Before anything that lets go of the thread: a timer lies ahead, and wakes the shard's task.
-async fn wind_up(life: &mut Timer) {
-    *life = Timer::new(LIFE);
-    poll_fn(|context| Poll::Ready(drop(Pin::new(&mut *life).poll(context)))).await;
+/// Lets other tasks run.
+async fn give_way() {
+    let mut life = pin!(glommio::timer::sleep(LIFE));
+    // Polled once it is set, and stays so until it is dropped.
+    poll_fn(|context| {
+        let _pending = life.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
+    glommio::executor().yield_task_queue_now().await;
 }
 
 /// The other place to sleep: glommio's park, woken by the shard's ring through an event. Ten microseconds dearer.

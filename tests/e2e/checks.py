@@ -4,7 +4,7 @@ The client under test talks to `cell.observer`, a paho of 5.0 over TCP, so that 
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # More than one read of a socket, and more than one frame of a WebSocket for most libraries.
 LARGE = bytes(range(256)) * 1200
@@ -28,6 +28,8 @@ class Cell:
     observer: object
     make: object
     """Makes a peer of the client under test, not connected yet."""
+    tls: dict = field(default_factory=dict)
+    """What it needs to know of TLS to connect: `ca`, and `tls` for the version if it is not the newest."""
 
     def topic(self, *levels):
         return "/".join([self.base, *levels])
@@ -35,7 +37,7 @@ class Cell:
     def peer(self, name, **options):
         """A peer under test that is connected."""
         peer = self.make()
-        connected = peer.connect(self.url, self.version, self.topic(name), **options)
+        connected = peer.connect(self.url, self.version, self.topic(name), **options, **self.tls)
         assert connected.session_present in (False, None), "a session of nobody's"
         return peer
 
@@ -44,7 +46,7 @@ class Cell:
         peer = self.make()
         if self.version == 5:
             options["expiry"] = 3600
-        return peer, peer.connect(self.url, self.version, self.topic(name), clean=False, **options)
+        return peer, peer.connect(self.url, self.version, self.topic(name), clean=False, **options, **self.tls)
 
 
 def same(found, expected, what="message"):
@@ -178,7 +180,7 @@ def refused(cell):
 def anonymous(cell):
     """A client without an identifier is given one and, in 5.0, told which [MQTT-3.2.2-16]."""
     peer = cell.make()
-    connected = peer.connect(cell.url, cell.version, "")
+    connected = peer.connect(cell.url, cell.version, "", **cell.tls)
     if cell.version == 5:
         assert connected.assigned, "it was not told"
     peer.subscribe(cell.topic("anonymous"), cell.qos)

@@ -1,10 +1,12 @@
 """Runs every client that others wrote through every check, and prints a table of who passed.
 
-    python matrix.py [--only WORD ...]      words of a row: client, tcp or websocket, 3.1.1 or 5.0
+    python matrix.py [--only WORD ...]      words of a row: client, tcp, websocket, tls or wss, 3.1.1 or 5.0
 
 `TIDEMQ` names the binary, `E2E_FOLDER` the folder that holds node_modules and the built client programs (default: the
 folder above the binary's). `E2E_BROKER=tcp://HOST:PORT` and `E2E_WEBSOCKET=ws://HOST:PORT/PATH` run it against a
-broker that already listens there; `E2E_PACKET_A_FRAME=ws://HOST:PORT/PATH` is where its frames hold one packet each.
+broker that already listens there; `E2E_PACKET_A_FRAME=ws://HOST:PORT/PATH` is where its frames hold one packet each,
+`E2E_TLS=mqtts://HOST:PORT` and `E2E_SECURE_WEBSOCKET=wss://HOST:PORT/PATH` where it encrypts, and `E2E_CA` the file with
+the authority to know it by.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import checks
-from broker import BINARY, Broker
+from broker import BINARY, Broker, command
 from checks import Cell
 from chromium import Browser
 from mosquitto import Mosquitto
@@ -32,8 +34,12 @@ SHARDS = 3
 AT_ONCE = 4
 
 TCP, WEBSOCKET = "tcp", "websocket"
+TLS, SECURE_WEBSOCKET = "tls", "wss"
+PLAIN = TCP, WEBSOCKET
 # The address for those who take a frame for a packet.
 PACKET_A_FRAME = "websocket, one packet a frame"
+# The file with the authority that encrypted addresses are known by.
+CA = "ca"
 VERSIONS = {4: "3.1.1", 5: "5.0"}
 
 
@@ -44,7 +50,7 @@ class Client:
     name: str
     start: object
     """Makes a peer."""
-    transports: tuple = (TCP, WEBSOCKET)
+    transports: tuple = PLAIN
     lacks: dict = field(default_factory=dict)
     """Checks that do not fit it, with the reason."""
     websocket: str = WEBSOCKET
@@ -70,6 +76,12 @@ class Row:
     @property
     def words(self):
         return [self.client.name, self.transport, VERSIONS[self.version]]
+
+    def tls(self, urls):
+        """The two versions of MQTT go over the two of TLS."""
+        if self.transport in PLAIN:
+            return {}
+        return {"ca": urls[CA], "tls": "1.2" if self.version == 4 else None}
 
 
 class Once:
@@ -107,7 +119,7 @@ def clients(browser, compiled):
         Client(
             "mosquitto",
             Mosquitto,
-            (TCP,),
+            (TCP, TLS),
             {
                 checks.unsubscribes: "mosquitto_sub has no command for it",
                 checks.anonymous: "mosquitto_sub and mosquitto_pub are two clients and tell no identifier",
@@ -115,7 +127,7 @@ def clients(browser, compiled):
                 checks.shares: "mosquitto_sub cannot subscribe again",
             },
         ),
-        Client("paho Python", python("drive_paho.py")),
+        Client("paho Python", python("drive_paho.py"), (*PLAIN, TLS, SECURE_WEBSOCKET)),
         Client(
             "gmqtt Python",
             python("drive_gmqtt.py"),
@@ -129,7 +141,11 @@ def clients(browser, compiled):
             websocket=PACKET_A_FRAME,
         ),
         Client("rumqttc", lambda: Peer(Process(folder))),
-        Client("MQTT.js node", lambda: Peer(Process("node", HERE / "js" / "node.js", FOLDER / "e2e-js"))),
+        Client(
+            "MQTT.js node",
+            lambda: Peer(Process("node", HERE / "js" / "node.js", FOLDER / "e2e-js")),
+            (*PLAIN, TLS, SECURE_WEBSOCKET),
+        ),
         Client("MQTT.js page", lambda: Peer(browser().tab()), (WEBSOCKET,)),
     ]
 
@@ -177,7 +193,7 @@ def run_check(check, row, qos, urls, pool):
     watcher = None
     try:
         watcher = observer(urls[TCP])
-        cell = Cell(row.client.url(row.transport, urls), row.version, qos, base, watcher, pool.take)
+        cell = Cell(row.client.url(row.transport, urls), row.version, qos, base, watcher, pool.take, row.tls(urls))
         check(cell)
         error = None
     except Exception:
@@ -238,12 +254,29 @@ def show(rows):
 def addresses():
     """Starts the broker unless one is named: (what to stop, the addresses by transport)."""
     if "E2E_BROKER" in os.environ:
-        named = {TCP: "E2E_BROKER", WEBSOCKET: "E2E_WEBSOCKET", PACKET_A_FRAME: "E2E_PACKET_A_FRAME"}
+        named = {
+            TCP: "E2E_BROKER",
+            WEBSOCKET: "E2E_WEBSOCKET",
+            PACKET_A_FRAME: "E2E_PACKET_A_FRAME",
+            TLS: "E2E_TLS",
+            SECURE_WEBSOCKET: "E2E_SECURE_WEBSOCKET",
+            CA: "E2E_CA",
+        }
         return None, {which: os.environ.get(name) for which, name in named.items()}
     url = "ws://127.0.0.1:0/mqtt"
-    broker = Broker("--listen", url, "--listen", f"{url}?packets=one", shards=SHARDS).ready()
-    tcp = f"tcp://{broker.host}:{broker.port}"
-    return broker, {TCP: tcp, WEBSOCKET: broker.websocket, PACKET_A_FRAME: broker.packet_a_frame}
+    listen = [url, f"{url}?packets=one", "mqtts://127.0.0.1:0", "wss://127.0.0.1:0/mqtt"]
+    broker = Broker(*(word for each in listen for word in ("--listen", each)), shards=SHARDS).ready()
+    ca = broker.data / "ca.pem"
+    done = command("ca", "export", "built-in", "--out", ca, "--data", broker.data)
+    assert done.returncode == 0, done.stderr
+    return broker, {
+        TCP: f"tcp://{broker.host}:{broker.port}",
+        WEBSOCKET: broker.websocket,
+        PACKET_A_FRAME: broker.packet_a_frame,
+        TLS: broker.tls,
+        SECURE_WEBSOCKET: broker.secure_websocket,
+        CA: ca,
+    }
 
 
 def main():

@@ -29,10 +29,12 @@ class Mosquitto:
         self._out = None
         self._read = 0
 
-    def connect(self, url, version, client_id, clean=True, expiry=None, alias_maximum=None, will=None):
+    def connect(self, url, version, client_id, clean=True, expiry=None, alias_maximum=None, will=None, ca=None, tls=None):
         parts = urlsplit(url)
         protocol = "mqttv5" if version == 5 else "mqttv311"
         self._server = ["-h", parts.hostname, "-p", str(parts.port), "-V", protocol]
+        self._server += ["--cafile", ca] if ca else []
+        self._server += ["--tls-version", f"tlsv{tls}"] if tls else []
         self._durable = None if clean else client_id
         self._options = ["-i", client_id]
         if not clean:
