@@ -59,7 +59,7 @@ mutant qos-not-lowered src/shard/replay.rs 's/sub\.flags\.qos\(\)\.min\(run\.qos
 mutant retain-handling-1 src/shard/subscribe.rs 's/RetainHandling::SendIfNew => known\.is_err\(\)/RetainHandling::SendIfNew => true/'
 mutant cleared-not-cleared src/shard/replay.rs 's/let cleared = self\.retained\.clear\(topic\);/let cleared = None;/'
 mutant overtake-forgotten src/shard/publish.rs 's/if !self\.cursors\.is_empty\(\) \{/if false {/'
-mutant will-at-disconnect src/shard/lifecycle.rs 's/(CloseCause::Expelled \| CloseCause::Stopping => WillFate::)Delete/\1Keep/'
+mutant will-at-disconnect src/shard/lifecycle.rs 's/(\| CloseCause::Stopping => WillFate::)Delete/\1Keep/'
 mutant will-delay-ignored src/shard/lifecycle.rs 's/Some\(secs\) => self\.clients\[client\]\.will_at = .*/Some(_) => self.fire_will(client),/'
 mutant will-survives-resume src/shard/connect.rs 's/c\.will = None; \/\/ a delayed will.*/\/\/ kept/; s/\(c\.will_at, c\.ends_at\) = \(Time::NEVER, Time::NEVER\);/c.ends_at = Time::NEVER;/'
 mutant session-outlives-expiry src/shard/connect.rs 's/asked\.min\(maximum\)/maximum/'
