@@ -28,6 +28,8 @@ makes it fail.
 """
 import argparse, collections, json, os, shutil, socket, ssl, statistics, subprocess, sys, tempfile, threading, time
 
+from started import PATIENCE, Started, quartiles
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(HERE, "..", "target"))
 TIDEMQ, LOAD = (os.path.join(TARGET, "release", name) for name in ("tidemq", "tidemq-load"))
@@ -40,7 +42,6 @@ TICK = 0.2     # between two Applies of rules
 WARMUP = 2     # seconds of load before anything is recorded
 LATENCIES = ["p50", "p99", "p99_9", "max", "late"]
 LET_IN, RESUMED = "let in", ", resumed"
-PATIENCE = 20  # seconds after which something that should happen counts as not happening
 
 
 def load_of(case, options):
@@ -77,38 +78,15 @@ def prepare(options, base):
     print(f"{options.clients + options.victims} certificates in {time.monotonic() - began:.1f} s", file=sys.stderr)
 
 
-class Broker:
+class Broker(Started):
     """A broker of one shard on a copy of the data directory, for as long as the `with` block lasts."""
 
     def __init__(self, base):
-        self.folder = tempfile.TemporaryDirectory()
+        super().__init__()
         self.data = os.path.join(self.folder.name, "data")
         shutil.copytree(os.path.join(base, "data"), self.data)
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
         tidemq(self.data, "config", "set", "listener[0].address", f"127.0.0.1:{self.port}")
-        self.log = open(os.path.join(self.folder.name, "log"), "w+")
-        command = ["taskset", "-c", str(BROKER_CORE), TIDEMQ, "serve", "--data", self.data, "--shards", "1",
-                   "--cores", str(BROKER_CORE)]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-
-    def __enter__(self):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                time.sleep(0.05)
-        self.log.seek(0)
-        sys.exit(f"the broker did not start: {self.log.read()}")
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-        self.log.close()
-        self.folder.cleanup()
+        self.start(BROKER_CORE, [TIDEMQ, "serve", "--data", self.data, "--shards", "1", "--cores", str(BROKER_CORE)])
 
 
 def field(data):
@@ -291,12 +269,6 @@ def run(base, case, variant, options):
         row |= {name: phases["end_to_end"][f"{name}_ns"] / 1e6 for name in LATENCIES[:-1]}
         row["late"] = phases["lag"]["p99_ns"] / 1e6
     return row
-
-
-def quartiles(ratios):
-    """The median, and between which values the middle half lies."""
-    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
-    return f"{middle:.3f} [{low:.3f}..{high:.3f}]"
 
 
 def ms(seconds):

@@ -19,7 +19,9 @@ whose ns and rates are those of a connection: what a handshake costs is TLS less
 divided by that, not the rate, which may be the generator's. The bytes are resident ones a connection that is idle. The
 certificates are the broker's own, on P-256, and not verified by the clients: that costs the broker nothing.
 """
-import argparse, json, os, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, re, shutil, signal, statistics, subprocess, sys, time
+
+from started import Started, quartiles
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(HERE, "..", "target"))
@@ -37,12 +39,6 @@ CASES = {
     "connect": "connect --connections 2000 --hold 1s",
 }
 OF_TLS = ["fan-w1", "fan-w16", "fan-flood", "fan-q1", "connect"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def tidemq(shards, scheme=""):
@@ -85,32 +81,12 @@ def flashmq(folder, port):
     return ["flashmq", "--config-file", path]
 
 
-class Broker:
+class Broker(Started):
     """A broker on core 0, for as long as the `with` block lasts."""
 
     def __init__(self, start):
-        self.folder = tempfile.TemporaryDirectory()
-        self.port = free_port()
-        self.log = open(os.path.join(self.folder.name, "log"), "w+")
-        command = ["taskset", "-c", "0", *start(self.folder.name, self.port)]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-
-    def __enter__(self):
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                time.sleep(0.05)
-        self.log.seek(0)
-        sys.exit(f"the broker did not start: {self.log.read()}")
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
-        self.folder.cleanup()
+        super().__init__()
+        self.start(0, start(self.folder.name, self.port))
 
     def sleeps_and_wakes(self):
         """What SIGUSR1 prints of the shards, added up; only tidemq has it."""
@@ -147,12 +123,6 @@ def run(start, case):
         if start.__name__ == "start":
             row["sleeps"], row["wakes"] = (n / max(delivered, 1) for n in broker.sleeps_and_wakes())
         return row
-
-
-def quartiles(ratios):
-    """The median, and between which values the middle half lies."""
-    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
-    return f"{middle:.3f} [{low:.3f}..{high:.3f}]"
 
 
 def table(names, cases, rows):
