@@ -72,7 +72,7 @@ fn reason_codes_stand_where_the_standard_puts_them() {
     );
     assert_eq!(bytes(PacketType::Auth, client), [0x18, 0x19]);
     assert_eq!(bytes(PacketType::Auth, server), [0x00, 0x18]);
-    assert_eq!(bytes(PacketType::Publish, client), []);
+    assert_eq!(bytes(PacketType::Publish, client), [0u8; 0]);
 }
 
 /// A client must be able to read why it is closed: in a CONNACK before it is accepted, in a DISCONNECT after.
