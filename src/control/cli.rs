@@ -11,7 +11,6 @@ use super::apply::Overrides;
 use super::certificates::{Ca, Cert};
 use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::failure::EXIT_CODES;
-use super::requests::Ask;
 use super::rules::Editing;
 use super::users::User;
 use super::{certificates, commands, rules, serve, users, validate};
@@ -213,8 +212,8 @@ pub fn run() -> ExitCode {
         Command::Ca(ca) => certificates::ca(&ca),
         Command::Cert(cert) => certificates::cert(&cert),
         Command::Rules(rules) => rules::run(&rules),
-        Command::Report(place) => commands::asked(&place, Ask::Report),
-        Command::Rejected(place) => commands::asked(&place, Ask::Rejections),
+        Command::Report(place) => commands::asked(&place, "/report"),
+        Command::Rejected(place) => commands::asked(&place, "/rejected/text"),
     };
     done.unwrap_or_else(|failure| failure.tell())
 }

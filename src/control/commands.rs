@@ -8,6 +8,7 @@ use toml_edit::Value;
 
 use super::apply::{ApplyError, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
+use super::client::Client;
 use super::config::{Draft, FRESH};
 use super::data_dir::{self, DataDir, Places};
 use super::diff::fields;
@@ -15,7 +16,7 @@ use super::disk;
 use super::edit::Edit;
 use super::failure::{Exit, Failure};
 use super::problem::Problem;
-use super::requests::{self, Answer, Ask};
+use super::thread::ApplyReport;
 use super::warnings;
 
 /// The paths that a command line means.
@@ -67,17 +68,10 @@ pub(super) fn finish_edit(edit: Edit, paths: &Paths, at_once: bool, done: &str) 
     Ok(tell(&format!("{done}; it holds once `tidemq config apply` has applied it")))
 }
 
-/// Asks the running broker, and tells what it answers.
-pub(super) fn asked(place: &Place, ask: Ask) -> Result<ExitCode, Failure> {
-    let paths = paths(place)?;
-    match requests::ask(&paths.data, ask) {
-        Ok(answer) => Ok(tell_answer(&answer)),
-        Err(error) if data_dir::in_use(&paths.data).is_some() => Err(unanswered(&error)),
-        Err(_) => {
-            let cause = format!("no broker runs on {}", paths.data.display());
-            Err(Failure::new(Exit::NotRunning, cause, "name its data directory with `--data DIR`"))
-        }
-    }
+/// Asks the running broker for a text, and tells it.
+pub(super) fn asked(place: &Place, path: &str) -> Result<ExitCode, Failure> {
+    let answer = Client::new(&paths(place)?.data).send(hyper::Method::GET, path, None)?;
+    Ok(tell(String::from_utf8_lossy(&answer.bytes).trim_end()))
 }
 
 fn check(file: &Path) -> Result<ExitCode, Failure> {
@@ -113,12 +107,13 @@ fn show(paths: &Paths) -> Result<ExitCode, Failure> {
 
 /// Applies the configuration file: by the running broker, else here.
 pub(super) fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
-    match requests::ask(&paths.data, Ask::Apply) {
-        Ok(answer) => return Ok(tell_answer(&answer)),
-        Err(error) if data_dir::in_use(&paths.data).is_some() => return Err(unanswered(&error)),
-        // Nobody listens: apply it here, under the directory's lock.
-        Err(_) => {}
+    let client = Client::new(&paths.data);
+    if client.is_there() || data_dir::in_use(&paths.data).is_some() {
+        let nothing = serde_json::json!({});
+        let report: ApplyReport = client.call(hyper::Method::POST, "/apply", Some(&nothing))?;
+        return Ok(tell(&report.summary));
     }
+    // Nobody listens: apply it here, under the directory's lock.
     if !paths.data.exists() {
         let cause = format!("{}: there is nothing to apply", paths.data.display());
         return Err(Failure::new(
@@ -159,19 +154,6 @@ pub(super) fn summary(committed: &Committed) -> String {
 /// Warnings, each on a line that begins with a line break.
 fn warnings_told(warnings: &[Problem]) -> String {
     warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect()
-}
-
-fn unanswered(error: &io::Error) -> Failure {
-    let cause = format!("a broker runs and does not answer: {error}");
-    Failure::new(Exit::Fault, cause, "see its log, or send it SIGHUP to apply the file")
-}
-
-fn tell_answer(answer: &Answer) -> ExitCode {
-    if answer.exit == 0 {
-        return tell(&answer.text);
-    }
-    eprintln!("tidemq: {}", answer.text);
-    ExitCode::from(answer.exit)
 }
 
 /// Says it on standard output. Who reads may be gone: a pipe into `head` is no failure.

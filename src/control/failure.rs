@@ -30,6 +30,22 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The one of a number; a number that is none of them says that something failed.
+    #[must_use]
+    pub fn of_code(code: u8) -> Exit {
+        const ALL: [Exit; 8] = [
+            Exit::Fault,
+            Exit::Invalid,
+            Exit::NotApplied,
+            Exit::Machine,
+            Exit::Data,
+            Exit::NotRunning,
+            Exit::Given,
+            Exit::No,
+        ];
+        ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Fault)
+    }
+
     /// The number.
     #[must_use]
     pub fn code(self) -> u8 {

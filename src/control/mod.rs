@@ -7,6 +7,7 @@
     reason = "the bans keep the pure layers pure; this one is about files, threads and the environment"
 )]
 
+mod admin;
 pub mod apply;
 pub mod cli;
 pub mod compile;
@@ -20,6 +21,7 @@ pub mod pki;
 pub mod problem;
 
 mod certificates;
+mod client;
 mod commands;
 mod disk;
 mod fresh;
@@ -28,14 +30,16 @@ mod logs;
 mod read;
 mod rejections;
 mod report;
-mod requests;
 mod rules;
 mod running;
 mod secure;
 mod serve;
 mod signals;
 mod size;
+mod socket;
+mod status;
 mod sys_tree;
+mod thread;
 mod users;
 mod validate;
 mod warnings;

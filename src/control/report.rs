@@ -35,7 +35,7 @@ pub(super) fn describe(reports: &[Report]) -> String {
 }
 
 /// Sums over the shards, in the order in which they are shown.
-fn totals(reports: &[Report]) -> Vec<(String, u64)> {
+pub(super) fn totals(reports: &[Report]) -> Vec<(String, u64)> {
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let mut rows: Vec<(String, u64)> = [
         ("connections", sum(|r| r.census.connections as u64)),

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::compile::Compiled;
 use super::config::Listener;
 use super::failure::{Exit, Failure};
@@ -13,7 +16,7 @@ use super::sys_tree::Tree;
 use super::{rejections, report};
 use crate::net::tls::config::{Alpn, Clients, Tickets, TlsError, server_config};
 use crate::net::{BindError, Bound, Speech, TlsTerms, Transport, listener};
-use crate::node::{Node, NodeConfig, StartError};
+use crate::node::{Node, NodeConfig, Report, StartError};
 use crate::policy::{CertificatePolicy, ListenerPolicy, Snapshot};
 
 /// How often it is looked whether the broker's certificate is to be renewed. Clocks may be set, and names of the machine
@@ -61,6 +64,26 @@ pub(super) struct Installation {
     moves: Moves,
     identity: Option<Identity>,
     sys_interval: Option<Duration>,
+}
+
+/// What an install has done.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(super) struct Installed {
+    /// Until every shard judged by it, in microseconds.
+    pub(super) took_us: u64,
+    /// Addresses that were opened.
+    pub(super) listeners_opened: Vec<String>,
+    /// Addresses that were closed.
+    pub(super) listeners_closed: Vec<String>,
+    /// Those that stayed bound, with their connections.
+    pub(super) listeners_kept: Vec<String>,
+}
+
+impl Open {
+    /// As people read it, with the port that the system chose.
+    fn shown(&self) -> String {
+        Listener { address: self.address, ..self.asked.clone() }.to_string()
+    }
 }
 
 /// A broker that takes connections.
@@ -129,12 +152,19 @@ impl Running {
     }
 
     /// Gives every shard the snapshot, then opens and closes listeners. When it returns, all shards have done so.
-    pub(super) fn install(&mut self, installation: Installation) {
+    pub(super) fn install(&mut self, installation: Installation) -> Installed {
         let Installation { snapshot, moves, identity, sys_interval } = installation;
         self.secure = Secure::new(&snapshot, identity);
         let generation = snapshot.generation.0;
         let took = self.node.install(snapshot);
         tracing::debug!("every shard holds generation {generation} after {took:?}");
+        let names = |open: &[Open]| open.iter().map(Open::shown).collect::<Vec<_>>();
+        let installed = Installed {
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            listeners_opened: moves.new.iter().map(|(open, _)| open.shown()).collect(),
+            listeners_closed: names(&moves.gone),
+            listeners_kept: names(&moves.kept),
+        };
         (self.open, self.next_number) = (moves.kept, moves.next_number);
         for (number, speech) in moves.changed {
             self.node.change_speech(number, &speech);
@@ -147,6 +177,7 @@ impl Running {
             self.node.unlisten(open.number);
         }
         self.tell_every(sys_interval);
+        installed
     }
 
     /// Looks whether the broker's certificate is to be renewed, and has new handshakes made with another one then.
@@ -223,6 +254,21 @@ impl Running {
         let changed = self.sys.tree.update(self.started.elapsed(), &self.node.reports());
         self.node.publish(changed);
         self.sys.due = Some(Instant::now() + interval);
+    }
+
+    /// Since when it runs.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What every shard tells of itself.
+    pub(super) fn reports(&self) -> Vec<Report> {
+        self.node.reports()
+    }
+
+    /// The shards, to be asked and told.
+    pub(super) fn node(&self) -> &Node {
+        &self.node
     }
 
     /// The counters, for people.

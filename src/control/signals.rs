@@ -7,7 +7,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::serve::Event;
+use super::thread::Event;
 
 /// What a shell reports for a process that was interrupted.
 const INTERRUPTED: i32 = 130;

@@ -1,0 +1,57 @@
+//! The operations as JSON over HTTP below `/api/v1`, with the OpenAPI document that is made from this very code. Handlers
+//! are thin: they read a request, call an operation, write its answer.
+
+mod applying;
+mod documented;
+mod draft;
+mod sessions;
+mod status;
+
+use axum::Router;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::problem::Problem;
+
+/// What is the same for all of it.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "tidemq",
+    description = "Everything that the console and the command line do. Send what is in `admin.token` of the data \
+                   directory as a bearer token, or speak to `control.sock` there, which asks for none. A failure is \
+                   `application/problem+json`, with the remedy."
+))]
+struct Documented;
+
+/// Every path of it.
+pub(super) fn router(app: App) -> Router {
+    let (routes, mut document) = OpenApiRouter::with_openapi(Documented::openapi())
+        .routes(routes!(status::now))
+        .routes(routes!(status::history))
+        .routes(routes!(status::report))
+        .routes(routes!(status::rejected_text))
+        .routes(routes!(status::metrics))
+        .routes(routes!(status::live))
+        .routes(routes!(status::ready))
+        .routes(routes!(draft::show))
+        .routes(routes!(applying::apply))
+        .routes(routes!(sessions::begin, sessions::end))
+        .routes(routes!(sessions::link))
+        .split_for_parts();
+    documented::finish(&mut document);
+    let text = document.to_json().expect("the document is JSON");
+    let shown = move || {
+        let text = text.clone();
+        async move { ([("content-type", "application/json")], text) }
+    };
+    routes
+        .route("/api/v1/openapi.json", get(shown))
+        .method_not_allowed_fallback(async || {
+            let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+            Problem::unreadable(status, "this path does not know the method")
+        })
+        .with_state(app)
+}

@@ -1,0 +1,7 @@
+//! What console, API and command line can have done: plain functions with typed requests and answers. Each is either a job
+//! for the control thread or an edit of the draft. They know nothing of HTTP.
+
+pub(in crate::control) mod applying;
+pub(in crate::control) mod draft;
+pub(in crate::control) mod rules;
+pub(in crate::control) mod status;

@@ -1,0 +1,295 @@
+//! The control thread: it owns the configuration and the running broker, and does one thing after the other. What is asked
+//! arrives as an [`Event`]; shards never wait for this thread.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::admin::Admin;
+use super::admin::doors::Door;
+use super::admin::problem::Flaw;
+use super::apply::{Applied, Committed, Occasion, Store};
+use super::commands;
+use super::config::Config;
+use super::data_dir::DataDir;
+use super::failure::{Exit, Failure};
+use super::logs::Logs;
+use super::running::{Installation, Installed, Layout, Running};
+use super::secure;
+use super::serve::say;
+use super::status::{FINE_SECS, History, Point, Status, gather};
+use crate::net::tls::config::Tickets;
+
+/// Something the control thread is to do.
+pub(super) enum Event {
+    /// Stop in order.
+    Stop,
+    /// Apply the file.
+    Apply,
+    /// Print the counters.
+    Report,
+    /// Do what a request of console, API or command line takes; it answers by itself.
+    Job(Job),
+}
+
+/// What a request has the control thread do.
+pub(super) type Job = Box<dyn FnOnce(&mut Control) + Send>;
+
+/// What an Apply is to do to the broker once it cannot fail any more.
+enum Step {
+    Install(Box<Installation>),
+    Enable(Box<Running>),
+    Disable,
+}
+
+/// What it is to do to the address of console and API.
+enum DoorStep {
+    Keep,
+    Open(Door),
+    Shut,
+}
+
+/// What an Apply has done.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(super) struct ApplyReport {
+    /// The generation that is in force now.
+    pub(super) generation: u64,
+    /// Everything that differs from the one before.
+    pub(super) changes: Vec<ChangeMade>,
+    /// What whoever wrote it may not have meant.
+    pub(super) warnings: Vec<Flaw>,
+    /// It is in force, and the disk refused to remember that: what it said.
+    pub(super) fault: Option<String>,
+    /// What it did to the running broker; `null`: none runs.
+    pub(super) installed: Option<Installed>,
+    /// The same for people.
+    pub(super) summary: String,
+}
+
+/// A field that an Apply has changed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(super) struct ChangeMade {
+    /// `limits.packet_bytes`
+    pub(super) path: String,
+    /// `null`: it was not there.
+    pub(super) before: Option<String>,
+    /// `null`: it is no longer there.
+    pub(super) after: Option<String>,
+    /// When it takes effect: `live`, `new connections`, `needs a restart`.
+    pub(super) effect: String,
+}
+
+/// The control thread's own.
+pub(super) struct Control {
+    pub(super) store: Store,
+    pub(super) data: DataDir,
+    pub(super) layout: Layout,
+    pub(super) admin: Admin,
+    home_key: [u8; 16],
+    /// With what sessions of TLS are resumed, as long as the process lives.
+    tickets: Tickets,
+    logs: Logs,
+    /// `None` while the broker is disabled.
+    pub(super) running: Option<Running>,
+    history: History,
+    /// When the next point of it is taken.
+    point_due: Instant,
+}
+
+impl Control {
+    /// Applies the file and, if the broker is enabled, starts it.
+    pub(super) fn start(
+        mut store: Store,
+        data: DataDir,
+        layout: Layout,
+        mut admin: Admin,
+    ) -> Result<Control, Failure> {
+        let home_key = data.home_key()?;
+        let tickets = Tickets::new()?;
+        let prepared = store.prepare(Occasion::Start)?;
+        let logs = Logs::start(prepared.applied().config.log.level);
+        let door = door(None, &prepared.applied().config)?;
+        let mut running = None;
+        if prepared.applied().config.enabled {
+            running = Some(Running::start(prepared.compiled(), &layout, home_key, &tickets)?);
+        }
+        let committed = prepared.commit(|_| {})?;
+        store.record(&committed);
+        committed.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        warn_of_fault(&committed);
+        pass(&mut admin, door);
+        let (history, point_due) = (History::default(), Instant::now());
+        Ok(Control { store, data, layout, admin, home_key, tickets, logs, running, history, point_due })
+    }
+
+    /// Does what is asked until it is told to stop.
+    pub(super) fn work(&mut self, incoming: &Receiver<Event>) {
+        while let Some(event) = self.next(incoming) {
+            match event {
+                Event::Stop => break,
+                Event::Report => say(&self.report()),
+                Event::Apply => match self.apply() {
+                    Ok(report) => tracing::info!("{}", report.summary),
+                    Err(failure) => tracing::error!("not applied: {failure}"),
+                },
+                Event::Job(job) => job(self),
+            }
+        }
+        if let Some(running) = self.running.take() {
+            tracing::info!("stopping");
+            running.stop();
+        }
+        say("stopped");
+    }
+
+    /// The next thing to do; meanwhile what is due is done.
+    fn next(&mut self, incoming: &Receiver<Event>) -> Option<Event> {
+        loop {
+            // Never closed: the signals' thread lives as long as the process.
+            let Some(due) = self.next_look() else { return incoming.recv().ok() };
+            match incoming.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => self.look_after(),
+                event => return event.ok(),
+            }
+        }
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        let running = self.running.as_ref()?;
+        running.next_look().into_iter().chain([self.point_due]).min()
+    }
+
+    /// `$SYS`, the broker's certificate, the counters over time.
+    fn look_after(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.look_after();
+        let now = Instant::now();
+        if self.point_due <= now {
+            self.point_due = now + Duration::from_secs(FINE_SECS);
+            let status = self.status();
+            self.history.push(Point::of(&status, secure::now(), status.latency));
+        }
+    }
+
+    /// Takes the file as it is now. When this returns, every shard judges by it.
+    pub(super) fn apply(&mut self) -> Result<ApplyReport, Failure> {
+        // Without clients nothing stands in the way of any change.
+        let occasion = if self.running.is_some() { Occasion::Running } else { Occasion::Start };
+        let before = self.store.applied().ok().flatten().map(|applied| applied.config);
+        let prepared = self.store.prepare(occasion)?;
+        // Bound or started here, used after the commit; an error drops it.
+        let door = door(before.as_ref(), &prepared.applied().config)?;
+        let step = match (prepared.applied().config.enabled, &self.running) {
+            (true, Some(running)) => Step::Install(Box::new(running.prepare(prepared.compiled())?)),
+            (true, None) => {
+                let (compiled, home_key) = (prepared.compiled(), self.home_key);
+                let started = Running::start(compiled, &self.layout, home_key, &self.tickets)?;
+                Step::Enable(Box::new(started))
+            }
+            (false, _) => Step::Disable,
+        };
+        let running = &mut self.running;
+        let mut installed = None;
+        let committed = prepared.commit(|_| match (step, running) {
+            (Step::Install(installation), Some(running)) => {
+                installed = Some(running.install(*installation));
+            }
+            (Step::Enable(started), running) => *running = Some(*started),
+            (Step::Disable, running) => {
+                if let Some(running) = running.take() {
+                    running.stop();
+                }
+            }
+            (Step::Install(_), None) => unreachable!("a running broker prepared it"),
+        })?;
+        self.store.record(&committed);
+        self.logs.set(committed.applied.config.log.level);
+        pass(&mut self.admin, door);
+        warn_of_fault(&committed);
+        if committed
+            .changes
+            .iter()
+            .any(|change| change.path == "enabled" || change.path.starts_with("listener["))
+        {
+            self.introduce_listeners();
+        }
+        Ok(report_of(&committed, installed))
+    }
+
+    /// What is in force.
+    pub(super) fn applied(&self) -> Result<Applied, Failure> {
+        let applied = self.store.applied()?;
+        applied.ok_or_else(|| Failure::new(Exit::Data, "nothing was applied yet", "apply the configuration"))
+    }
+
+    /// What the broker tells of itself.
+    pub(super) fn status(&self) -> Status {
+        let generation = self.store.applied().ok().flatten().map_or(0, |applied| applied.generation.0);
+        match &self.running {
+            Some(running) => gather(generation, running.uptime(), &running.reports()),
+            None => gather(generation, Duration::ZERO, &[]),
+        }
+    }
+
+    /// The counters over time.
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The data directory.
+    pub(super) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The counters, for people.
+    pub(super) fn report(&self) -> String {
+        self.running.as_ref().map_or_else(|| "the broker is disabled".into(), Running::report)
+    }
+}
+
+/// What becomes of the address of console and API. Binds it if it is another one.
+fn door(before: Option<&Config>, after: &Config) -> Result<DoorStep, Failure> {
+    let asked = after.admin.address;
+    if before.is_some_and(|before| before.admin.address == asked) {
+        return Ok(DoorStep::Keep);
+    }
+    let door = Door::bind(asked, None).map_err(|error| {
+        let cause = format!("console and API cannot listen on {asked}: {error}");
+        Failure::new(Exit::Machine, cause, "write another `address` into [admin]")
+    })?;
+    Ok(DoorStep::Open(door))
+}
+
+fn pass(admin: &mut Admin, door: DoorStep) {
+    match door {
+        DoorStep::Keep => {}
+        DoorStep::Open(door) => admin.open(door),
+        DoorStep::Shut => admin.shut(),
+    }
+}
+
+fn report_of(committed: &Committed, installed: Option<Installed>) -> ApplyReport {
+    let change = |change: &super::diff::Change| ChangeMade {
+        path: change.path.clone(),
+        before: change.before.clone(),
+        after: change.after.clone(),
+        effect: change.effect.to_string(),
+    };
+    ApplyReport {
+        generation: committed.applied.generation.0,
+        changes: committed.changes.iter().map(change).collect(),
+        warnings: Flaw::all(&committed.warnings),
+        fault: committed.fault.clone(),
+        installed,
+        summary: commands::summary(committed),
+    }
+}
+
+fn warn_of_fault(committed: &Committed) {
+    if let Some(fault) = &committed.fault {
+        tracing::warn!("the configuration is in force, but may be lost by a crash: {fault}");
+    }
+}
