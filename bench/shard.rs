@@ -64,7 +64,7 @@ fn run(case: &Case) -> f64 {
         seed: [1, 2, 3, 4],
         snapshot: Arc::new(Snapshot { persistent_sessions: true, ..Snapshot::default() }),
         now: Time::from_secs(1),
-        unix_zero_secs: 0,
+        unix_zero_micros: 0,
     });
     for index in 0..case.publishers + case.subscribers {
         open(&mut shard, index);

@@ -44,8 +44,8 @@ pub struct NetConfig {
     pub seats: Arc<Seats>,
     /// Raised by others to wake this shard.
     pub doorbell: Arc<Event>,
-    /// What it was o'clock at time zero, in seconds since 1970, UTC.
-    pub unix_zero_secs: u64,
+    /// What it was o'clock at time zero, in microseconds since 1970, UTC.
+    pub unix_zero_micros: u64,
 }
 
 /// A listening socket of this shard.
@@ -85,7 +85,7 @@ pub struct Net {
     /// What was decrypted from one receive. Empty in between: it is kept for its memory.
     pub(super) plaintext: Vec<u8>,
     pub(super) rejections: Rejections,
-    pub(super) unix_zero_secs: u64,
+    pub(super) unix_zero_micros: u64,
     pub(super) now: Time,
     pub(super) counters: Counters,
 }
@@ -93,7 +93,7 @@ pub struct Net {
 impl Net {
     /// A ring without sockets.
     pub fn new(config: NetConfig) -> Result<Net, RingError> {
-        let NetConfig { place, limits, seats, doorbell, unix_zero_secs } = config;
+        let NetConfig { place, limits, seats, doorbell, unix_zero_micros } = config;
         let gate = Gate::new(&limits, place.shards);
         let mut net = Net {
             ring: Ring::new()?,
@@ -114,7 +114,7 @@ impl Net {
             gate,
             plaintext: Vec::new(),
             rejections: Rejections::default(),
-            unix_zero_secs,
+            unix_zero_micros,
             now: Time::default(),
             counters: Counters::default(),
         };
@@ -346,9 +346,9 @@ impl Net {
         self.rejections.all().cloned().collect()
     }
 
-    /// The wall clock was looked at again: see [`NetConfig::unix_zero_secs`].
-    pub fn set_wall_clock(&mut self, unix_zero_secs: u64) {
-        self.unix_zero_secs = unix_zero_secs;
+    /// The wall clock was looked at again: see [`NetConfig::unix_zero_micros`].
+    pub fn set_wall_clock(&mut self, unix_zero_micros: u64) {
+        self.unix_zero_micros = unix_zero_micros;
     }
 
     /// No connection is left, not even one that lingers.

@@ -145,7 +145,7 @@ impl Net {
         let certificate =
             certificate.or_else(|| if handshaking { None } else { slot.certificate().map(|(c, _)| c) });
         self.rejections.push(Rejection {
-            unix_secs: self.unix_zero_secs + self.now.0 / 1_000_000,
+            unix_secs: (self.unix_zero_micros + self.now.0) / 1_000_000,
             peer,
             listener: slot.listener,
             client_id: None,

@@ -15,13 +15,10 @@ impl Clock {
         Clock { zero: Instant::now() }
     }
 
-    /// What it is o'clock at zero by the wall clock of now, in seconds since 1970, UTC. Rounded up: a sum of whole
-    /// seconds would lag behind, and a certificate that was issued in this very second be accepted in the handshake
-    /// and not valid yet at CONNECT.
-    pub(super) fn unix_zero_secs(&self) -> u64 {
+    /// What it is o'clock at zero by the wall clock of now, in microseconds since 1970, UTC.
+    pub(super) fn unix_zero_micros(&self) -> u64 {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let zero = unix.saturating_sub(self.zero.elapsed());
-        zero.as_secs() + u64::from(zero.subsec_nanos() > 0)
+        u64::try_from(unix.saturating_sub(self.zero.elapsed()).as_micros()).unwrap_or_default()
     }
 
     pub(super) fn now(&self) -> Time {

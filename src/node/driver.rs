@@ -65,7 +65,7 @@ impl Driver {
             limits: shard.snapshot.limits.clone(),
             seats,
             doorbell: port.event(),
-            unix_zero_secs: shard.unix_zero_secs,
+            unix_zero_micros: shard.unix_zero_micros,
         })?;
         let (id, shard, counters) = (shard.id, Shard::new(shard), NodeCounters::default());
         Ok(Driver { id, core, shard, net, port, checks, clock, stop_by: None, counters })
@@ -100,9 +100,9 @@ impl Driver {
             Parcel::Order(order) => match order {
                 Order::Install(snapshot, done) => {
                     net.install(&snapshot.limits);
-                    let unix_zero_secs = clock.unix_zero_secs();
-                    net.set_wall_clock(unix_zero_secs);
-                    shard.set_wall_clock(unix_zero_secs);
+                    let unix_zero_micros = clock.unix_zero_micros();
+                    net.set_wall_clock(unix_zero_micros);
+                    shard.set_wall_clock(unix_zero_micros);
                     shard.install(snapshot);
                     done.confirm();
                 }
@@ -129,6 +129,7 @@ impl Driver {
                 Order::Rejections(to) => {
                     to.answer(net.rejections().into_iter().chain(shard.rejections().cloned()).collect());
                 }
+                Order::Ask(question) => question.put(shard),
                 Order::Report(to) => to.answer(Report {
                     shard: *id,
                     core: *core,

@@ -70,7 +70,8 @@ impl Talker {
     fn new(port: Port<u64>, shards: u16) -> Talker {
         let place = Place { home_key: [0; 16], shards, me: port.me() };
         let (limits, seats, doorbell) = (Limits::default(), Arc::new(Seats::new(0)), port.event());
-        let net = Net::new(NetConfig { place, limits, seats, doorbell, unix_zero_secs: 0 }).expect("a ring");
+        let net =
+            Net::new(NetConfig { place, limits, seats, doorbell, unix_zero_micros: 0 }).expect("a ring");
         let zeros = vec![0; usize::from(shards)];
         let dice = Dice(u64::from(port.me().0) + 1);
         Talker { port, net, counters: NodeCounters::default(), dice, sent: zeros.clone(), received: zeros }

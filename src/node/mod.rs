@@ -17,11 +17,21 @@ mod mesh_tests;
 mod order;
 mod passwords;
 mod probe;
+mod questions;
+#[cfg(test)]
+mod questions_tests;
 mod report;
 mod running;
 #[cfg(test)]
 mod tests;
 
 pub use probe::{Machine, ProbeError, probe};
+pub use questions::{ClientDetail, PAGE_ROWS};
 pub use report::{NodeCounters, Report};
 pub use running::{Node, NodeConfig, StartError};
+
+pub use crate::shard::{
+    ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, KickWhat, LevelChild, LevelQuery,
+    Measure, NotACursor, NotAFilter, PageCursor, PausedFor, RetainedLevel, RetainedMessage, RetainedPage,
+    RetainedQuery, RetainedRow, StateFilter, SubscriptionPage, SubscriptionQuery, SubscriptionRow,
+};

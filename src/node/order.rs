@@ -1,5 +1,6 @@
 //! What other threads that are no shard's ask of a shard, and how it is answered.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crossbeam_channel::Sender;
 use super::report::Report;
 use crate::net::Speech;
 use crate::policy::{Rejection, Snapshot};
-use crate::shard::{CheckId, PasswordOutcome};
+use crate::shard::{CheckId, PasswordOutcome, Shard};
 
 /// What the control thread asks of a shard, and what the threads that verify passwords tell it.
 #[derive(Debug)]
@@ -27,10 +28,35 @@ pub(super) enum Order {
     Rejections(Reply<Vec<Rejection>>),
     /// What came of a password that the shard wanted verified.
     Password(CheckId, PasswordOutcome),
+    /// Answer this.
+    Ask(Question),
     /// Tell what was counted.
     Report(Reply<Report>),
     /// End in order.
     Stop,
+}
+
+/// A question to a shard, which knows where its answer goes. What it does takes no longer than a part of a turn may.
+pub(super) struct Question(Box<dyn FnOnce(&mut Shard) + Send>);
+
+impl Question {
+    /// What is asked, and who waits for the answer.
+    pub(super) fn new<T: Send + 'static>(
+        ask: impl FnOnce(&mut Shard) -> T + Send + 'static,
+        reply: Reply<T>,
+    ) -> Question {
+        Question(Box::new(move |shard| reply.answer(ask(shard))))
+    }
+
+    pub(super) fn put(self, shard: &mut Shard) {
+        (self.0)(shard);
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Question")
+    }
 }
 
 /// Where an answer goes. Giving it never waits.

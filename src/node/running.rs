@@ -11,7 +11,7 @@ use glommio::ExecutorJoinHandle;
 use super::clock::Clock;
 use super::driver::DriverConfig;
 use super::mesh::{CAPACITY, Switchboard, mesh};
-use super::order::{Order, Reply};
+use super::order::{Order, Question, Reply};
 use super::passwords::Pool;
 use super::probe::{ProbeError, explain, probe};
 use super::report::Report;
@@ -19,7 +19,7 @@ use super::{entropy, executor};
 use crate::net::{Bound, RingError, Seats, Speech};
 use crate::policy::{Limits, Rejection, Snapshot};
 use crate::routing::{Homes, ShardId};
-use crate::shard::{Message, ShardConfig};
+use crate::shard::{Message, Shard, ShardConfig};
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Node {
                 seed,
                 snapshot,
                 now: clock.now(),
-                unix_zero_secs: clock.unix_zero_secs(),
+                unix_zero_micros: clock.unix_zero_micros(),
             };
             let core = cores[id.index() % cores.len()];
             let (ready, started) = bounded(1);
@@ -216,6 +216,26 @@ impl Node {
     /// every shard has ended.
     pub fn stop(self) {
         drop(self);
+    }
+
+    pub(super) fn shard_ids(&self) -> impl ExactSizeIterator<Item = ShardId> + use<> {
+        (0..self.executors.len()).map(|shard| ShardId(shard as u16))
+    }
+
+    /// Where a client, or a topic, lives.
+    pub(super) fn home_of(&self, name: &str) -> ShardId {
+        self.homes.of(name.as_bytes())
+    }
+
+    /// Asks one shard and waits for its answer. `None`: it has ended.
+    pub(super) fn ask_one<T: Send + 'static>(
+        &self,
+        shard: ShardId,
+        ask: impl FnOnce(&mut Shard) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = bounded(1);
+        self.switchboard.order(shard, Order::Ask(Question::new(ask, Reply(reply))));
+        answer.recv().ok()
     }
 
     /// Asks every shard and waits for their answers, in no order. A shard that has ended gives none.

@@ -31,7 +31,7 @@ fn snapshot(generation: u64, limits: Limits) -> Arc<Snapshot> {
     })
 }
 
-fn node(shards: u16, limits: Limits) -> (Node, SocketAddr) {
+pub(super) fn node(shards: u16, limits: Limits) -> (Node, SocketAddr) {
     let bound = listener::bind(0, SocketAddr::from(([127, 0, 0, 1], 0)), shards).expect("bound");
     let address = bound.address;
     let config = NodeConfig {
@@ -59,7 +59,7 @@ fn connect(id: &str) -> Vec<u8> {
     packet
 }
 
-fn client(address: SocketAddr, id: &str) -> TcpStream {
+pub(super) fn client(address: SocketAddr, id: &str) -> TcpStream {
     let mut client = dial(address);
     client.write_all(&connect(id)).expect("sent");
     assert_eq!(receive::<4>(&mut client), CONNACK);
@@ -72,7 +72,7 @@ fn receive<const N: usize>(client: &mut TcpStream) -> [u8; N] {
     got
 }
 
-fn subscribe(client: &mut TcpStream, filter: &str) {
+pub(super) fn subscribe(client: &mut TcpStream, filter: &str) {
     let mut packet = vec![0x82, 5 + filter.len() as u8, 0, 1, 0, filter.len() as u8];
     packet.extend_from_slice(filter.as_bytes());
     packet.push(0);
@@ -80,7 +80,7 @@ fn subscribe(client: &mut TcpStream, filter: &str) {
     assert_eq!(receive::<5>(client), [0x90, 3, 0, 1, 0]);
 }
 
-fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+pub(super) fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x30, (2 + topic.len() + payload.len()) as u8, 0, topic.len() as u8];
     packet.extend_from_slice(topic.as_bytes());
     packet.extend_from_slice(payload);
@@ -223,7 +223,7 @@ fn glommio_comes_through_while_somebody_waits_for_it() {
         seed: [1; 4],
         snapshot: snapshot(1, Limits::default()),
         now: clock.now(),
-        unix_zero_secs: clock.unix_zero_secs(),
+        unix_zero_micros: clock.unix_zero_micros(),
     };
     let switchboard = Arc::new(switchboard);
     let passwords = Pool::start(1, &switchboard, clock).expect("a thread");

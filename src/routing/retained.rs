@@ -160,6 +160,38 @@ impl<T: Clone> Retained<T> {
         Progress::Done
     }
 
+    /// Shows the entries that `filter` matches, in topic order, those behind topic `after`, until `show` has enough and
+    /// says false, and looks at no more than `visits`. Answers the last topic looked at, if there may be more.
+    pub fn browse(
+        &self,
+        filter: &str,
+        after: Option<&str>,
+        visits: usize,
+        mut show: impl FnMut(&str, &T) -> bool,
+    ) -> Option<Box<str>> {
+        let position = after.map_or(Position::Start, |after| Position::After(after.into()));
+        let matching = |topic: &str| topic::matches(filter, topic);
+        look_at(self.from(filter, &position), visits, |topic, value| !matching(topic) || show(topic, value))
+    }
+
+    /// The same for the entries that begin with `prefix`, whatever they are.
+    pub fn browse_prefix(
+        &self,
+        prefix: &str,
+        after: &str,
+        visits: usize,
+        mut show: impl FnMut(&str, &T),
+    ) -> Option<Box<str>> {
+        let lower = if after < prefix { Included(prefix) } else { Excluded(after) };
+        let entries =
+            self.entries.range::<str, _>((lower, Unbounded)).map(|(topic, entry)| (&**topic, entry));
+        let entries = entries.take_while(|(topic, _)| topic.starts_with(prefix));
+        look_at(entries, visits, |topic, value| {
+            show(topic, value);
+            true
+        })
+    }
+
     /// To be asked before a live message for `topic` is routed, and before the message is put: the value, if there are
     /// cursors that may still have to replay it. Those opened after number `after` for which [`Cursor::is_overtaken`]
     /// get it now. Asked again, it names only cursors that have been opened since: no cursor is looked at twice for a
@@ -211,6 +243,23 @@ impl Cursor {
             && overtaken.seq <= self.upto
             && topic::matches(&self.filter, topic)
     }
+}
+
+/// Shows entries until `show` says false, and no more than `visits`. Answers the last one, if there are more.
+fn look_at<'a, T: 'a>(
+    entries: impl Iterator<Item = (&'a str, &'a Entry<T>)>,
+    visits: usize,
+    mut show: impl FnMut(&str, &T) -> bool,
+) -> Option<Box<str>> {
+    let (mut last, mut left) = (None, visits);
+    for (topic, entry) in entries {
+        if left == 0 {
+            return last.map(Box::from);
+        }
+        left = if show(topic, &entry.value) { left - 1 } else { 0 };
+        last = Some(topic);
+    }
+    None
 }
 
 /// Where a filter's topics stand in topic order.

@@ -371,7 +371,7 @@ mod tests {
             payload: payload.as_bytes(),
         };
         builder.push(&publish, expires);
-        let run = builder.build(ShardId(0), 0);
+        let run = builder.build(ShardId(0), 0, Time(0));
         Offer { run, item: 0, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new(), shared: None }
     }
 

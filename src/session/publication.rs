@@ -40,6 +40,8 @@ pub struct Run {
     pub qos: QoS,
     /// Whether it was published with RETAIN; such a run has one item.
     pub retain: bool,
+    /// When it came: the beginning of the turn in which its publisher's home read it.
+    pub arrived: Time,
     /// Of the broker itself, to `$SYS`: it counts nowhere. Clients cannot publish there.
     pub system: bool,
     topic_len: u16,
@@ -140,13 +142,14 @@ impl RunBuilder {
     }
 
     /// Takes the run out; the builder is empty again.
-    pub fn build(&mut self, origin: ShardId, publisher: u64) -> Arc<Run> {
+    pub fn build(&mut self, origin: ShardId, publisher: u64, arrived: Time) -> Arc<Run> {
         let qos = self.qos.take().expect("a run is built only when a publication was pushed");
         Arc::new(Run {
             origin,
             publisher,
             qos,
             retain: std::mem::take(&mut self.retain),
+            arrived,
             system: self.data[..self.topic_len].starts_with(b"$SYS/"),
             topic_len: self.topic_len as u16,
             items: std::mem::take(&mut self.items),

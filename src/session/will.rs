@@ -61,6 +61,6 @@ impl Will {
             },
             expires,
         );
-        builder.build(origin, publisher)
+        builder.build(origin, publisher, now)
     }
 }

@@ -304,7 +304,8 @@ impl Shard {
         let aliases = connect.properties.topic_alias_maximum.unwrap_or(0);
         connection.aliases_to = aliases.min(limits.topic_aliases_out);
         connection.patience_millis = u32::from(agreed.keep_alive_secs) * 1_500; // [MQTT-3.1.2-22]
-        connection.since = self.now;
+        (connection.since, connection.connected) = (self.now, self.now);
+        connection.clean_start = connect.clean_start;
         self.book_connection(conn.index);
         self.rejoin_groups(client);
     }

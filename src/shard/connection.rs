@@ -64,6 +64,8 @@ pub(super) struct Connection {
     pub(super) waits_for: WaitsFor,
     /// Request Problem Information `[MQTT-3.1.2-29]`.
     pub(super) problem_information: bool,
+    /// Its CONNECT asked for a new session.
+    pub(super) clean_start: bool,
     /// Its CONNECT asked for another Session Expiry Interval than 0.
     pub(super) expiry_asked: bool,
     /// Index of its client.
@@ -85,6 +87,13 @@ pub(super) struct Connection {
     pub(super) since: Time,
     /// When the wheel comes by.
     pub(super) visit: Time,
+    /// When its CONNECT was accepted.
+    pub(super) connected: Time,
+    /// Of this connection: bytes of whole packets taken and of output sent, and messages received. Counted by reads and
+    /// flushes, so that no delivery pays for it.
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) messages_received: u64,
     /// The head of a packet whose rest has not arrived; while paused, everything that came.
     pub(super) partial: Vec<u8>,
     /// Made when the first alias is introduced.
@@ -108,6 +117,7 @@ impl Default for Connection {
             paused: false,
             waits_for: WaitsFor::Credit,
             problem_information: true,
+            clean_start: false,
             expiry_asked: false,
             client: u32::MAX,
             maximum_packet: u32::MAX,
@@ -119,6 +129,10 @@ impl Default for Connection {
             joining: 0,
             since: Time::default(),
             visit: Time::NEVER,
+            connected: Time::default(),
+            bytes_received: 0,
+            bytes_sent: 0,
+            messages_received: 0,
             partial: Vec::new(),
             introduced: None,
             given: None,

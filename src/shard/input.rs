@@ -97,6 +97,7 @@ impl Shard {
     fn consume(&mut self, conn: ConnId, bytes: &[u8], patience: Patience) -> usize {
         let mut pending = std::mem::take(&mut self.pending);
         let mut used = 0;
+        let messages = self.counters.messages_received;
         let halt = loop {
             match self.next_packet(conn, &bytes[used..], patience, &mut pending) {
                 Ok(0) => break None,
@@ -107,12 +108,15 @@ impl Shard {
                 Err(halt) => break Some(halt),
             }
         };
-        let now = self.now;
+        let (now, messages) = (self.now, self.counters.messages_received - messages);
         if used > 0
             && let Some(c) = self.connection_mut(conn)
-            && c.phase == Phase::Connected
         {
-            c.since = now; // whole packets count as life, fragments do not
+            c.bytes_received += used as u64;
+            c.messages_received += messages;
+            if c.phase == Phase::Connected {
+                c.since = now; // whole packets count as life, fragments do not
+            }
         }
         // What came before a violation was well-formed and counts.
         if let Some(client) = self.client_of(conn) {

@@ -26,7 +26,7 @@ pub(super) enum Visit {
 /// What becomes of a will when its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WillFate {
-    /// The client said goodbye `[MQTT-3.14.4-3]`, its operator did, or the broker stops.
+    /// The client said goodbye `[MQTT-3.14.4-3]`, an Apply no longer accepts it, or the broker stops.
     Delete,
     /// It is published, after its delay.
     Keep,
@@ -90,16 +90,6 @@ impl Shard {
         }
     }
 
-    /// Whoever runs the broker closes a client's connection, if it has one (5.0: 0x98). Its will is not published, its
-    /// session lives as long as it would have.
-    pub fn expel(&mut self, client_id: &str) -> bool {
-        let Some(conn) = self.clients.find(client_id).and_then(|client| self.clients[client].conn) else {
-            return false;
-        };
-        self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::Expelled);
-        true
-    }
-
     /// Tells a connected client why (5.0 only: 3.1.1 has no such packet) and closes.
     pub(super) fn disconnect(&mut self, conn: ConnId, reason: ReasonCode, cause: CloseCause) {
         let c = &self.connections[conn.index as usize];
@@ -141,11 +131,9 @@ impl Shard {
         c.paused = false;
         if phase == Phase::Connected {
             let fate = match cause {
-                CloseCause::Disconnected
-                | CloseCause::Expelled
-                | CloseCause::NotAccepted
-                | CloseCause::Stopping => WillFate::Delete,
+                CloseCause::Disconnected | CloseCause::NotAccepted | CloseCause::Stopping => WillFate::Delete,
                 CloseCause::Violation(_)
+                | CloseCause::Expelled
                 | CloseCause::TakenOver
                 | CloseCause::Refused(_)
                 | CloseCause::Stalled

@@ -34,6 +34,7 @@ mod mesh;
 pub mod message;
 mod pace;
 mod publish;
+pub mod questions;
 mod rejected;
 mod replay;
 mod shared;
@@ -56,6 +57,16 @@ pub use counters::{Counters, Drops, Paused};
 pub use effect::{CloseCause, Effect, End};
 pub use message::Message;
 pub use pace::Pace;
+pub use questions::clients::{
+    ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, Measure, PausedFor, StateFilter,
+};
+pub use questions::kick::KickWhat;
+pub use questions::retained::{
+    LevelChild, LevelQuery, NotAFilter, RetainedLevel, RetainedMessage, RetainedPage, RetainedQuery,
+    RetainedRow,
+};
+pub use questions::subscriptions::{SubscriptionPage, SubscriptionQuery, SubscriptionRow};
+pub use questions::{Looked, NotACursor, PageCursor};
 pub use verifying::{CHECKS_UNDER_WAY, CheckId, PasswordCheck, PasswordOutcome};
 
 use crate::policy::certificates::Trusted;
@@ -98,8 +109,9 @@ pub struct ShardConfig {
     pub snapshot: Arc<Snapshot>,
     /// The time now.
     pub now: Time,
-    /// What it is o'clock at [`Time`] zero, in seconds since 1970, UTC: for the validity of certificates.
-    pub unix_zero_secs: u64,
+    /// What it is o'clock at [`Time`] zero, in microseconds since 1970, UTC: for the validity of certificates, and for
+    /// whoever is told when something happened.
+    pub unix_zero_micros: u64,
 }
 
 /// A connection that arrives at its client's home.
@@ -180,8 +192,8 @@ pub struct Shard {
     homes: Homes,
     now: Time,
     random: u64,
-    /// See [`ShardConfig::unix_zero_secs`].
-    unix_zero_secs: u64,
+    /// See [`ShardConfig::unix_zero_micros`].
+    unix_zero_micros: u64,
     snapshot: Arc<Snapshot>,
     /// The snapshot's rules: its own copy, because regular expressions contend for their caches.
     rules: Option<Rules>,
@@ -241,7 +253,7 @@ fn client_hash(homes: &Homes, client_id: &str) -> u64 {
 impl Shard {
     /// A shard without connections.
     pub fn new(config: ShardConfig) -> Shard {
-        let ShardConfig { id, shards, home_key, seed, snapshot, now, unix_zero_secs } = config;
+        let ShardConfig { id, shards, home_key, seed, snapshot, now, unix_zero_micros } = config;
         let hasher = RandomState::with_seeds(seed[0], seed[1], seed[2], seed[3]);
         Shard {
             id,
@@ -249,7 +261,7 @@ impl Shard {
             homes: Homes::new(home_key, shards),
             now,
             random: seed[0] ^ seed[3].rotate_left(32),
-            unix_zero_secs,
+            unix_zero_micros,
             rules: snapshot.rules.as_deref().cloned(),
             snapshot,
             epoch: 1,
@@ -318,14 +330,20 @@ impl Shard {
         }
     }
 
-    /// The wall clock was looked at again: see [`ShardConfig::unix_zero_secs`].
-    pub fn set_wall_clock(&mut self, unix_zero_secs: u64) {
-        self.unix_zero_secs = unix_zero_secs;
+    /// The wall clock was looked at again: see [`ShardConfig::unix_zero_micros`].
+    pub fn set_wall_clock(&mut self, unix_zero_micros: u64) {
+        self.unix_zero_micros = unix_zero_micros;
     }
 
-    /// Seconds since 1970, UTC.
+    /// Seconds since 1970, UTC, by which certificates are judged. Rounded up: the turn began a little ago, and a
+    /// certificate that was issued in this very second would be accepted in the handshake and not valid yet at CONNECT.
     pub(super) fn unix_secs(&self) -> u64 {
-        self.unix_zero_secs + self.now.0 / 1_000_000
+        self.unix_micros(self.now).div_ceil(1_000_000)
+    }
+
+    /// When that was, in microseconds since 1970, UTC.
+    pub(super) fn unix_micros(&self, at: Time) -> u64 {
+        self.unix_zero_micros.saturating_add(at.0)
     }
 
     /// From now on everything is judged by `snapshot`; who is connected is judged anew before anything else happens
@@ -395,6 +413,7 @@ impl Shard {
         if c.generation != conn.generation || c.phase == Phase::Free {
             return;
         }
+        c.bytes_sent += bytes as u64;
         let was_slow = c.out.is_slow();
         let enough = self.snapshot.limits.output_stall_bytes as usize;
         let all = self.dirty.sent(&mut c.out, bytes, self.now, enough);

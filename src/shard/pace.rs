@@ -13,10 +13,19 @@ pub struct Pace {
     pub credit_bytes: u64,
     /// Retained messages in one batch of a replay.
     pub replay_batch: usize,
+    /// Entries looked at for one part of an answer to whoever runs the broker, so that a million sessions hold up
+    /// nothing.
+    pub looked_at: usize,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { appends_per_turn: 4_096, credit_messages: 4_096, credit_bytes: 16 << 20, replay_batch: 64 }
+        Pace {
+            appends_per_turn: 4_096,
+            credit_messages: 4_096,
+            credit_bytes: 16 << 20,
+            replay_batch: 64,
+            looked_at: 4_096,
+        }
     }
 }

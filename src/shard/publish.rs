@@ -155,7 +155,7 @@ impl Shard {
         if pending.run.is_empty() {
             return;
         }
-        let run = pending.run.build(self.id, self.clients[client].publisher);
+        let run = pending.run.build(self.id, self.clients[client].publisher, self.now);
         let ticket = (run.qos != QoS::AtMostOnce)
             .then(|| Ticket { session: self.clients.key(client), first: pending.first_ticket });
         self.publish(run, ticket);

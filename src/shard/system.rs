@@ -33,7 +33,7 @@ impl Shard {
         let (dup, qos, retain, packet_id) = (false, QoS::AtMostOnce, true, None);
         let mut builder = RunBuilder::default();
         builder.push(&Publish { dup, qos, retain, topic, packet_id, properties, payload }, Time::NEVER);
-        let run = builder.build(self.id, PUBLISHER);
+        let run = builder.build(self.id, PUBLISHER, self.now);
         self.send_home(run, None);
     }
 

@@ -280,7 +280,7 @@ impl Broker {
                 seed: std::array::from_fn(|at| seed + u64::from(id) * 4 + at as u64),
                 snapshot: Arc::clone(&snapshot),
                 now,
-                unix_zero_secs: 0,
+                unix_zero_micros: 0,
             })
         };
         let size = usize::from(shards);

@@ -57,7 +57,7 @@ impl World {
                     seed: std::array::from_fn(|_| seeds.next()),
                     snapshot: Arc::clone(&snapshot),
                     now: stage.now,
-                    unix_zero_secs: 0,
+                    unix_zero_micros: 0,
                 };
                 let bytes = plan.limits.connect_packet_bytes as usize;
                 let mut shard = Shard::new(config);

@@ -184,7 +184,7 @@ impl Bench {
             limits: limits.clone(),
             seats: Arc::clone(&seats),
             doorbell: Arc::clone(&doorbell),
-            unix_zero_secs: 1_000_000,
+            unix_zero_micros: 1_000_000_000_000,
         };
         let mut net = Net::new(config).expect("a ring");
         let bound = bind(0, SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("bound");

@@ -57,10 +57,7 @@ fn every_cause_has_its_code_and_says_why() {
             ReasonCode::SessionTakenOver,
         ),
         (|b| b.pass(20), ReasonCode::KeepAliveTimeout),
-        (
-            |b| assert!(b.shards[0].expel("peer") && !b.shards[0].expel("nobody")),
-            ReasonCode::AdministrativeAction,
-        ),
+        (|b| assert!(b.shards[0].kick("peer", KickWhat::Connection)), ReasonCode::AdministrativeAction),
         (|b| b.shards[0].stop(), ReasonCode::ServerShuttingDown),
     ];
     for (act, reason) in acts {

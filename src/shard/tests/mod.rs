@@ -9,6 +9,7 @@ mod farewells;
 mod judged;
 mod judged_installs;
 mod limits_kept;
+mod questions;
 mod resources;
 mod shared;
 mod system;
@@ -69,7 +70,7 @@ impl Broker {
                 seed: [u64::from(id), 2, 3, 4],
                 snapshot: snapshot.clone(),
                 now,
-                unix_zero_secs: 0,
+                unix_zero_micros: 0,
             })
         });
         Broker { shards: shards.collect(), now, next: 0, inbox: HashMap::new(), closed: Vec::new() }

@@ -100,7 +100,7 @@ impl Stage {
                     seed: std::array::from_fn(|_| seeds.next()),
                     snapshot: Arc::clone(&snapshot),
                     now,
-                    unix_zero_secs: 0,
+                    unix_zero_micros: 0,
                 };
                 let mut shard = Shard::new(config);
                 shard.set_pace(setting.pace);

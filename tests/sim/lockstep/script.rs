@@ -181,6 +181,7 @@ impl Setting {
                 credit_messages: *rng.pick(&[1, 2, 30, 4_096]),
                 credit_bytes: *rng.pick(&[100, 16 << 20]),
                 replay_batch: *rng.pick(&[1, 2, 64]),
+                ..Pace::default()
             },
         }
     }

@@ -92,13 +92,14 @@ impl World {
             credit_messages: *rng.pick(&[1, 3, 4_096]),
             credit_bytes: *rng.pick(&[100, 16 << 20]),
             replay_batch: *rng.pick(&[1, 2, 64]),
+            ..Pace::default()
         };
         let homes = (0..shards).map(|id| {
             let seed = std::array::from_fn(|_| rng.next());
             let snapshot = decree.snapshot.clone();
             let (id, home_key) = (ShardId(id), HOME_KEY);
             let mut shard =
-                Shard::new(ShardConfig { id, shards, home_key, seed, snapshot, now, unix_zero_secs: 0 });
+                Shard::new(ShardConfig { id, shards, home_key, seed, snapshot, now, unix_zero_micros: 0 });
             shard.set_pace(pace);
             let (open, closing, checks) = (Vec::new(), Vec::new(), Vec::new());
             Home { shard, held: 0, orders: VecDeque::new(), open, closing, checks, awake: false }

@@ -1,0 +1,125 @@
+//! Questions to whole nodes of several shards, with real peers.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+
+use super::tests::{client, node, publish, subscribe};
+use super::*;
+use crate::policy::Limits;
+use crate::routing::ShardId;
+
+/// PUBLISH with RETAIN.
+fn retained(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let mut packet = publish(topic, payload);
+    packet[0] |= 1;
+    packet
+}
+
+fn ids(rows: &[ClientRow]) -> BTreeSet<String> {
+    rows.iter().map(|row| row.client_id.to_string()).collect()
+}
+
+#[test]
+fn pages_go_over_all_shards_and_meet_everybody_once() {
+    let (node, address) = node(4, Limits::default());
+    let mut clients: Vec<_> = (0..25).map(|n| client(address, &format!("client-{n}"))).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        subscribe(client, "to/all");
+        subscribe(client, &format!("to/{}", n % 5));
+    }
+    let mut query = ClientQuery { most: 4, ..ClientQuery::default() };
+    let mut rows = Vec::new();
+    loop {
+        let page = node.clients(&query);
+        assert!(page.rows.len() <= 4);
+        rows.extend(page.rows);
+        // As the API gives it out and takes it back.
+        query.after = page.next.map(|next| next.to_string().parse().expect("a cursor"));
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((rows.len(), ids(&rows).len()), (25, 25));
+    assert_eq!(rows.iter().map(|row| row.home).collect::<BTreeSet<ShardId>>().len(), 4);
+    let query = ClientQuery { text: "CLIENT-2".to_owned(), ..ClientQuery::default() };
+    assert_eq!(node.clients(&query).rows.len(), 6);
+    let beyond = ClientQuery { after: "9-0-0".parse().ok(), ..ClientQuery::default() };
+    assert_eq!(node.clients(&beyond), ClientPage { rows: Vec::new(), next: None });
+    let mut query = SubscriptionQuery { most: 7, ..SubscriptionQuery::default() };
+    let mut told = BTreeSet::new();
+    let mut count = 0;
+    loop {
+        let page = node.subscriptions(&query);
+        count += page.rows.len();
+        told.extend(page.rows.into_iter().map(|row| (row.client_id, row.filter)));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((count, told.len()), (50, 50));
+    let detail = node.client("client-7").expect("it is there");
+    let filters: BTreeSet<_> = detail.subscriptions.iter().map(|row| &*row.filter).collect();
+    assert_eq!(filters, BTreeSet::from(["to/2", "to/all"]));
+    assert_eq!(node.client("nobody"), None);
+    assert_eq!(node.top_clients(Measure::Subscriptions, 3).len(), 3);
+    node.stop();
+}
+
+#[test]
+fn a_client_is_kicked_wherever_it_lives() {
+    let (node, address) = node(3, Limits::default());
+    let mut clients: Vec<_> = (0..6).map(|n| client(address, &format!("client-{n}"))).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        assert!(node.kick(&format!("client-{n}"), KickWhat::Connection));
+        assert_eq!(client.read(&mut [0; 9]).expect("an end"), 0);
+        assert!(!node.kick(&format!("client-{n}"), KickWhat::Session));
+    }
+    node.stop();
+}
+
+#[test]
+fn retained_messages_of_all_shards_make_one_order() {
+    let (node, address) = node(4, Limits::default());
+    let mut publisher = client(address, "publisher");
+    let topics: Vec<String> = (0..40).map(|n| format!("t/{}/{n:02}", n % 3)).collect();
+    for topic in &topics {
+        publisher.write_all(&retained(topic, topic.as_bytes())).expect("sent");
+    }
+    let mut sorted = topics.clone();
+    sorted.sort();
+    let mut query = RetainedQuery::default();
+    // The last publish is at its home once it can be asked for: others were sent before it, to other homes.
+    while node.retained(&query).rows.len() < topics.len() {
+        std::thread::yield_now();
+    }
+    query.most = 7;
+    let mut rows = Vec::new();
+    loop {
+        let page = node.retained(&query);
+        assert!(page.rows.len() <= 7);
+        rows.extend(page.rows.into_iter().map(|row| row.topic.to_string()));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(rows, sorted);
+    let level = |prefix: &str, most, after: Option<&str>| {
+        let query = LevelQuery { prefix: prefix.to_owned(), most, after: after.map(str::to_owned) };
+        node.retained_level(&query)
+    };
+    let root = level("", 10, None);
+    assert_eq!(root.children, [LevelChild { name: "t".to_owned(), has_message: false, below: 40 }]);
+    assert_eq!((root.next, root.complete), (None, true));
+    let first = level("t/", 2, None);
+    let counts: Vec<_> = first.children.iter().map(|child| (&*child.name, child.below)).collect();
+    assert_eq!((counts, first.next.as_deref()), (vec![("0", 14), ("1", 13)], Some("1")));
+    let rest = level("t/", 2, Some("1"));
+    assert_eq!((rest.children.len(), rest.children[0].below, rest.next), (1, 13, None));
+    let message = node.retained_message(&topics[5]).expect("it is there");
+    assert_eq!(message.payload, topics[5].as_bytes());
+    assert!(node.remove_retained(&topics[5]) && !node.remove_retained(&topics[5]));
+    assert_eq!(node.retained_message(&topics[5]), None);
+    node.stop();
+}
