@@ -12,6 +12,7 @@ use super::commands;
 use super::config::BrokerChoice;
 use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
+use super::log_lines::LogFormat;
 use super::logs::Logs;
 use super::requests::{self, Answer, Ask, Request};
 use super::running::{Installation, Layout, Running};
@@ -120,7 +121,7 @@ impl Control {
         let home_key = data.home_key()?;
         let tickets = Tickets::new()?;
         let prepared = store.prepare(Occasion::Start)?;
-        let logs = Logs::start(prepared.applied().config.log.level);
+        let logs = Logs::start(prepared.applied().config.log.level, LogFormat::Text);
         let mut running = None;
         if prepared.applied().config.enabled {
             running = Some(Running::start(prepared.compiled(), &layout, home_key, &tickets)?);
@@ -204,7 +205,7 @@ impl Control {
             (Step::Install(_), None) => unreachable!("a running broker prepared it"),
         })?;
         self.store.record(&committed);
-        self.logs.set(committed.applied.config.log.level);
+        self.logs.set(committed.applied.config.log.level, LogFormat::Text);
         warn_of_fault(&committed);
         if committed
             .changes
