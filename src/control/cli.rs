@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::apply::Overrides;
 use super::certificates::{Ca, Cert};
+use super::completions::{Completions, Manual};
 use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
+use super::doctor::Doctor;
 use super::failure::EXIT_CODES;
 use super::rules::Editing;
 use super::users::User;
-use super::{certificates, commands, rules, serve, users, validate};
+use super::{certificates, commands, completions, doctor, rules, serve, users, validate};
 use crate::net::PacketsPerFrame;
 
 #[derive(Debug, Parser)]
@@ -47,6 +49,14 @@ enum Command {
     Report(Place),
     /// Prints the last connections that the running broker did not let in, and why
     Rejected(Place),
+    /// Looks over this machine and the installation: kernel, limits, ports, clock, certificates, disk, configuration
+    ///
+    /// Exit code 0: nothing will fail, though there may be warnings; 9: there are problems.
+    Doctor(Doctor),
+    /// Writes what a shell needs to complete the commands: bash, elvish, fish, powershell or zsh
+    Completions(Completions),
+    /// Writes the manual, a page for each command
+    Man(Manual),
 }
 
 /// Where the broker keeps what.
@@ -214,14 +224,15 @@ pub fn run() -> ExitCode {
         Command::Rules(rules) => rules::run(&rules),
         Command::Report(place) => commands::asked(&place, "/report"),
         Command::Rejected(place) => commands::asked(&place, "/rejected/text"),
+        Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Completions(wanted) => completions::complete(&wanted, Cli::command()),
+        Command::Man(wanted) => completions::manual(&wanted, Cli::command()),
     };
     done.unwrap_or_else(|failure| failure.tell())
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn serve(arguments: &[&str]) -> Result<Serve, clap::Error> {

@@ -64,7 +64,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   6  the data directory cannot be used
   7  no broker is running
   8  what was given cannot be taken: a wrong file, a wrong password, a name that is taken
-  9  the answer is no: topic rules refuse what was tested, or something about them is odd";
+  9  the answer is no: topic rules refuse what was tested, something about them is odd, the doctor found problems";
 
 /// Why a command ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]

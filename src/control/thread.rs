@@ -16,6 +16,7 @@ use super::commands;
 use super::config::Config;
 use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
+use super::log_lines::LogFormat;
 use super::logs::Logs;
 use super::running::{Installation, Installed, Layout, Running};
 use super::secure;
@@ -110,7 +111,7 @@ impl Control {
         let home_key = data.home_key()?;
         let tickets = Tickets::new()?;
         let prepared = store.prepare(Occasion::Start)?;
-        let logs = Logs::start(prepared.applied().config.log.level);
+        let logs = Logs::start(prepared.applied().config.log.level, LogFormat::Text);
         let door = door(None, &prepared.applied().config)?;
         let mut running = None;
         if prepared.applied().config.enabled {
@@ -206,7 +207,7 @@ impl Control {
             (Step::Install(_), None) => unreachable!("a running broker prepared it"),
         })?;
         self.store.record(&committed);
-        self.logs.set(committed.applied.config.log.level);
+        self.logs.set(committed.applied.config.log.level, LogFormat::Text);
         pass(&mut self.admin, door);
         warn_of_fault(&committed);
         if committed
