@@ -38,6 +38,11 @@ pub enum Grade {
 }
 
 impl FieldProblem {
+    /// Where, with nothing in it that deceives: names of users stand in it.
+    pub fn shown_path(&self) -> Foreign {
+        Foreign::of(&self.path)
+    }
+
     /// As the style sheet has it.
     pub fn class(&self) -> &'static str {
         match self.grade {
@@ -82,7 +87,14 @@ impl Form {
 
     /// What is applied, if the draft has something else.
     pub fn before(&self, path: &str) -> Option<&str> {
-        if self.changed(path) { Some(self.applied.get(path).map_or("nothing", String::as_str)) } else { None }
+        let said = match self.applied.get(path).map(String::as_str) {
+            None => "nothing",
+            Some("true") => "on",
+            Some("false") => "off",
+            Some("") => "empty",
+            Some(value) => value,
+        };
+        self.changed(path).then_some(said)
     }
 
     /// What is wrong with a field.

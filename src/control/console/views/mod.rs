@@ -7,6 +7,7 @@ pub mod clients;
 pub mod diagnostics;
 pub mod form;
 pub mod history;
+pub mod list;
 pub mod login;
 pub mod retained;
 pub mod rules;

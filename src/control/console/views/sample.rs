@@ -2,8 +2,17 @@
 
 use serde_json::json;
 
+use super::access::{User, UsersPage};
+use super::certificates::{
+    AuthoritiesPage, Authority, BrokerCertificatePage, ClientCertificatesPage, Life, ListedCertificate, Presented, Verdict,
+};
+use super::clients::{Client, ClientPage, ClientsPage, Subscription};
+use super::diagnostics::{DiagnosticsPage, Rejection};
 use super::form::{FieldProblem, Form, Grade};
+use super::history::{Change, ChangesPage, Generation, GenerationPage, HistoryPage, Weight};
+use super::list::{self, List};
 use super::login::LoginPage;
+use super::retained::{Branch, Message, RetainedPage, Step};
 use super::rules::{Access, Action, Answer, Editor, Kind, Matching, RuleRow, RulesPage, Test};
 use super::settings::{Decision, Limit, Server, SettingsPage};
 use super::shell::{Page, Shell, Theme, Trial};
@@ -173,4 +182,249 @@ pub(in crate::control) fn rules() -> RulesPage {
             applied: Some(Answer { allowed: false, decided: "no rule matches".into(), passed: Vec::new() }),
         },
     }
+}
+
+const THUMBPRINT: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+fn life(days: i64) -> Life {
+    Life { from: 0, until: 365 * 86_400, now: (365 - days) * 86_400 }
+}
+
+pub(in crate::control) fn authorities() -> AuthoritiesPage {
+    let authority = |name: &str, key, issues| Authority {
+        name: name.into(),
+        subject: Foreign::of(format!("CN={name}")),
+        sha256: THUMBPRINT.into(),
+        sha1: Some(THUMBPRINT[..40].into()),
+        key,
+        issues,
+        changed: !key,
+        life: life(if key { 200 } else { 12 }),
+        listed: 3,
+    };
+    let authorities = vec![authority("built-in", true, true), authority(HOSTILE[1], false, false)];
+    AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities, issue: Some(()) }
+}
+
+pub(in crate::control) fn broker_certificate() -> BrokerCertificatePage {
+    BrokerCertificatePage {
+        shell: shell(Page::BrokerCertificate),
+        current: Some(Presented {
+            subject: "CN=broker.example.org".into(),
+            issuer: "CN=tidemq built-in".into(),
+            names: "broker.example.org, localhost, 127.0.0.1, ::1".into(),
+            chain: vec!["CN=broker.example.org".into(), "CN=tidemq built-in".into()],
+            until: Moment(1_700_000_000),
+            life: life(90),
+            sha256: THUMBPRINT.into(),
+            sha1: Some(THUMBPRINT[..40].into()),
+        }),
+        automatic: true,
+        changed: false,
+        problem: None,
+        names: "".into(),
+    }
+}
+
+pub(in crate::control) fn client_certificates() -> ClientCertificatesPage {
+    let certificate = |index: usize| ListedCertificate {
+        name: HOSTILE.get(index).map_or_else(|| format!("device{index}").into(), |name| (*name).into()),
+        subject: Some(Foreign::of(format!("CN=device{index}"))),
+        issuer: Some("CN=tidemq built-in".into()),
+        sha256: THUMBPRINT.into(),
+        life: Some(life(index as i64 * 40 - 30)),
+        authorized: index % 3 != 1,
+        online: index as u64 % 2,
+        rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
+        changed: index == 2,
+    };
+    let (list, certificates) = List::of("/configuration/client-certificates", "", 0, (0..9).map(certificate).collect());
+    ClientCertificatesPage {
+        shell: shell(Page::ClientCertificates),
+        matters: "“Accept trusted authorized client certificates only” or “Accept any authorized client certificate” is on.",
+        warnings: vec!["device4 and device5 are certificates of one name".into()],
+        list,
+        certificates,
+        tried: "".into(),
+        verdict: Some(Verdict { accepted: false, why: "it is trusted, and not listed as Authorized".into() }),
+    }
+}
+
+pub(in crate::control) fn users() -> UsersPage {
+    let users = HOSTILE.iter().chain(&["anna", "bob"]).map(|name| User { name: (*name).into(), changed: *name == "bob" });
+    let (list, users) = List::of("/configuration/users", "", 0, users.collect());
+    UsersPage { shell: shell(Page::Users), required: false, list, users, typed: "".into() }
+}
+
+fn client(index: usize) -> Client {
+    Client {
+        id: HOSTILE.get(index).map_or_else(|| format!("sensor-{index:05}").into(), |id| (*id).into()),
+        name: (index % 2 == 0).then(|| Foreign::of(format!("device{index}"))),
+        address: (index % 5 != 4).then(|| "192.0.2.7:53121".into()),
+        protocol: "5.0 over TLS".into(),
+        since: Some(Moment(1_700_000_000)),
+        subscriptions: index as u64,
+        waiting: 1_200 * index as u64,
+    }
+}
+
+pub(in crate::control) fn clients() -> ClientsPage {
+    let clients: Vec<Client> = (0..12).map(client).collect();
+    let list = List { path: "/clients", total: 15_023, offset: 50, shown: 12, size: 50, ..List::default() };
+    ClientsPage { shell: shell(Page::Clients), list, state: "connected", clients }
+}
+
+pub(in crate::control) fn no_clients() -> ClientsPage {
+    let list = List { path: "/clients", ..List::default() };
+    ClientsPage { shell: shell(Page::Clients), list, state: "all", clients: Vec::new() }
+}
+
+pub(in crate::control) fn one_client() -> ClientPage {
+    let filters = HOSTILE.iter().chain(&["$share/workers/jobs/#", "sensors/+/temperature"]);
+    let subscription = |filter: &&str| Subscription { filter: (*filter).into(), qos: 1, options: "no local".into() };
+    ClientPage {
+        shell: shell(Page::Clients),
+        client: client(0),
+        facts: vec![
+            list::Fact::new("Name", "device0"),
+            list::Fact::new("Address", "192.0.2.7:53121"),
+            list::Fact::new("Certificate", HOSTILE[3]),
+            list::Fact::new("Keep Alive", "60 s"),
+        ],
+        subscriptions: filters.map(subscription).collect(),
+    }
+}
+
+pub(in crate::control) fn retained() -> RetainedPage {
+    let branch = |name: &&str| Branch {
+        name: (*name).into(),
+        below: (name.len() % 2 == 0).then(|| "/retained?below=x".into()),
+        message: (name.len() % 3 != 0).then(|| "/retained?topic=x".into()),
+        shown: *name == "kitchen",
+        count: 1_204,
+    };
+    let branches: Vec<Branch> = HOSTILE.iter().chain(&["kitchen", "bath", "", "hall"]).map(branch).collect();
+    RetainedPage {
+        shell: shell(Page::Retained),
+        total_text: "100,012 messages".into(),
+        filter: "".into(),
+        trail: vec![
+            Step { name: "house".into(), url: "/retained?below=house".into() },
+            Step { name: HOSTILE[3].into(), url: "/retained?below=house%2Fx".into() },
+        ],
+        list: List { path: "/retained", total: 230, shown: branches.len() as u64, size: 50, ..List::default() },
+        branches,
+        message: Some(Message {
+            topic: "house/kitchen".into(),
+            facts: vec![list::Fact::new("QoS", 1), list::Fact::new("Payload", "48 B"), list::Fact::new("Content type", HOSTILE[0])],
+            base64: "eyJ0ZW1wZXJhdHVyZSI6MjEuNSwidGV4dCI6IjxiPmhpPC9iPiJ9".into(),
+            text: "{\"temperature\":21.5,\"text\":\"<b>hi</b>\"}".into(),
+            cut: false,
+        }),
+    }
+}
+
+pub(in crate::control) fn diagnostics() -> DiagnosticsPage {
+    let rejection = |(index, name): (usize, &&str)| Rejection {
+        when: Moment(1_700_000_000 + index as i64),
+        kind: if index % 2 == 0 { "connection".into() } else { "publish".into() },
+        who: vec![(*name).into(), "192.0.2.7:53121".into()],
+        thumbprint: (index % 2 == 0).then(|| THUMBPRINT.into()),
+        cause: "the certificate is trusted, and not listed as Authorized".into(),
+        remedy: Some("list it under Client Certificates".into()),
+        test: (index % 2 == 1).then(|| "/configuration/topic-access-rules?client=a&action=publish&topic=b".into()),
+    };
+    let (list, rejections) = List::of("/diagnostics", "", 0, HOSTILE.iter().enumerate().map(rejection).collect());
+    DiagnosticsPage { shell: shell(Page::Diagnostics), client: "".into(), topic: "".into(), list, rejections }
+}
+
+fn changes() -> Vec<Change> {
+    let change = |path: &str, before: Option<&str>, after: Option<&str>, effect: &str, weight| Change {
+        path: path.into(),
+        before: before.map(Foreign::from),
+        after: after.map(Foreign::from),
+        effect: effect.into(),
+        weight,
+    };
+    vec![
+        change("listener[0].tls", Some("false"), Some("true"), "restarts a listener and drops 15,023 clients", Weight::Heavy),
+        change("limits.packet_bytes", Some("1048576"), Some("4096"), "new connections", Weight::Later),
+        change(&format!("user[{:?}].name", HOSTILE[1]), None, Some(HOSTILE[1]), "live", Weight::Light),
+    ]
+}
+
+pub(in crate::control) fn pending() -> ChangesPage {
+    ChangesPage {
+        shell: shell(Page::Changes),
+        problems: vec![FieldProblem {
+            path: "rules".into(),
+            what: "topic rules apply and there are none: nobody can publish or subscribe to anything".into(),
+            remedy: "add one".into(),
+            grade: Grade::Warning,
+        }],
+        changes: changes(),
+        summary: "3 changes: 1 live, 1 for new connections, 1 that drops clients".into(),
+    }
+}
+
+pub(in crate::control) fn nothing_pending() -> ChangesPage {
+    ChangesPage {
+        shell: Shell { pending: 0, ..shell(Page::Changes) },
+        problems: Vec::new(),
+        changes: Vec::new(),
+        summary: String::new(),
+    }
+}
+
+fn generation(number: u64) -> Generation {
+    Generation {
+        number,
+        when: Moment(1_700_000_000 + number as i64 * 3_600),
+        author: "console from 127.0.0.1".into(),
+        comment: if number % 3 == 0 { HOSTILE[0].into() } else { "".into() },
+        changes: number % 7,
+        current: number == 41,
+        trial: false,
+    }
+}
+
+pub(in crate::control) fn history() -> HistoryPage {
+    let (list, generations) = List::of("/history", "", 0, (20..42).rev().map(generation).collect());
+    HistoryPage { shell: shell(Page::History), list, generations }
+}
+
+pub(in crate::control) fn one_generation() -> GenerationPage {
+    GenerationPage {
+        shell: shell(Page::History),
+        generation: generation(39),
+        changes: changes(),
+        since: Some(changes()),
+        text: Foreign::of(format!("# {}\nenabled = true\n", HOSTILE[0])),
+    }
+}
+
+/// Every page by a name, rendered.
+pub(in crate::control) fn all() -> Vec<(&'static str, String)> {
+    use askama::Template;
+    let pages: Vec<(&'static str, askama::Result<String>)> = vec![
+        ("login", login().render()),
+        ("status", status().render()),
+        ("disabled", disabled().render()),
+        ("settings", settings().render()),
+        ("authorities", authorities().render()),
+        ("broker-certificate", broker_certificate().render()),
+        ("client-certificates", client_certificates().render()),
+        ("rules", rules().render()),
+        ("users", users().render()),
+        ("clients", clients().render()),
+        ("no-clients", no_clients().render()),
+        ("client", one_client().render()),
+        ("retained", retained().render()),
+        ("diagnostics", diagnostics().render()),
+        ("pending", pending().render()),
+        ("nothing-pending", nothing_pending().render()),
+        ("history", history().render()),
+        ("generation", one_generation().render()),
+    ];
+    pages.into_iter().map(|(name, page)| (name, page.expect("a sample can be rendered"))).collect()
 }
