@@ -1,0 +1,258 @@
+//! Topic Access Rules: the rules in their order, what was found out about them, and the test that is always in sight.
+
+use askama::Template;
+
+use super::form::Form;
+use super::shell::{Page, Shell};
+use crate::control::console::text::{Foreign, plural};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "topic_access_rules.html")]
+pub struct RulesPage {
+    /// What stands around it.
+    pub shell: Shell,
+    /// What holds for all rules.
+    pub form: Form,
+    /// What to know before anything else, such as that nobody can publish.
+    pub banners: Vec<Foreign>,
+    /// The rules of the draft.
+    pub rules: Vec<RuleRow>,
+    /// The form for a new one, as it was typed.
+    pub blank: Editor,
+    /// The test.
+    pub test: Test,
+}
+
+/// One rule.
+pub struct RuleRow {
+    /// Its place, from 0.
+    pub index: usize,
+    /// It is the last.
+    pub last: bool,
+    /// What people call it.
+    pub name: Foreign,
+    /// What it grants.
+    pub access: Access,
+    /// Whom it is about.
+    pub client: Matching,
+    /// What it is about.
+    pub topic: Matching,
+    /// How often it decided since it was applied; nothing: it is not applied.
+    pub hits: Option<u64>,
+    /// What was found out about it, such as that another one hides it.
+    pub findings: Vec<Foreign>,
+    /// It is not applied as it is.
+    pub changed: bool,
+    /// Its form is shown.
+    pub open: bool,
+    /// What is wrong with what was typed.
+    pub problems: Vec<Foreign>,
+}
+
+/// What a rule grants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    Deny,
+    Read,
+    Write,
+    #[default]
+    ReadWrite,
+}
+
+/// How a rule finds clients or topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    All,
+    Specific,
+    Pattern,
+}
+
+/// How a rule finds clients or topics, and what by.
+#[derive(Clone, Debug, Default)]
+pub struct Matching {
+    /// `client` or `topic`.
+    pub what: &'static str,
+    /// How.
+    pub kind: Kind,
+    /// What by; empty for [`Kind::All`].
+    pub text: Foreign,
+}
+
+const ACCESSES: [Access; 4] = [Access::Deny, Access::Read, Access::Write, Access::ReadWrite];
+const KINDS: [Kind; 3] = [Kind::All, Kind::Specific, Kind::Pattern];
+
+impl Access {
+    /// As the configuration writes it; an unknown word is the one that grants nothing.
+    pub fn keyed(key: &str) -> Access {
+        ACCESSES.into_iter().find(|access| access.key() == key).unwrap_or(Access::Deny)
+    }
+
+    fn key(&self) -> &'static str {
+        match self {
+            Access::Deny => "deny",
+            Access::Read => "read",
+            Access::Write => "write",
+            Access::ReadWrite => "read-write",
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Access::Deny => "Deny",
+            Access::Read => "Read",
+            Access::Write => "Write",
+            Access::ReadWrite => "Read / Write",
+        }
+    }
+}
+
+impl Kind {
+    /// As the configuration writes it.
+    pub fn keyed(key: &str) -> Kind {
+        KINDS.into_iter().find(|kind| kind.key() == key).unwrap_or_default()
+    }
+
+    fn key(&self) -> &'static str {
+        match self {
+            Kind::All => "all",
+            Kind::Specific => "specific",
+            Kind::Pattern => "pattern",
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Kind::All => "All",
+            Kind::Specific => "Specific",
+            Kind::Pattern => "Pattern",
+        }
+    }
+}
+
+impl Matching {
+    fn said(&self) -> &'static str {
+        match (self.what, self.kind) {
+            ("client", Kind::All) => "all clients",
+            ("client", Kind::Specific) => "client",
+            ("client", Kind::Pattern) => "clients like",
+            (_, Kind::All) => "all topics",
+            (_, Kind::Specific) => "topic",
+            (_, Kind::Pattern) => "topics like",
+        }
+    }
+
+    fn value(&self) -> Option<&Foreign> {
+        (self.kind != Kind::All).then_some(&self.text)
+    }
+}
+
+impl RuleRow {
+    fn position(&self) -> usize {
+        self.index + 1
+    }
+
+    fn first(&self) -> bool {
+        self.index == 0
+    }
+
+    fn up(&self) -> usize {
+        self.index.saturating_sub(1)
+    }
+
+    fn down(&self) -> usize {
+        self.index + 1
+    }
+
+    fn hits_text(&self) -> Option<String> {
+        self.hits.map(|hits| plural(hits, "hit", "hits"))
+    }
+
+    fn editor(&self) -> Editor {
+        Editor {
+            index: Some(self.index),
+            name: self.name.clone(),
+            access: self.access,
+            client: self.client.clone(),
+            topic: self.topic.clone(),
+            problems: self.problems.clone(),
+        }
+    }
+}
+
+/// The form of a rule.
+#[derive(Clone, Default)]
+pub struct Editor {
+    /// Which rule; nothing: a new one.
+    pub index: Option<usize>,
+    pub name: Foreign,
+    pub access: Access,
+    pub client: Matching,
+    pub topic: Matching,
+    /// What is wrong with what was typed.
+    pub problems: Vec<Foreign>,
+}
+
+impl Editor {
+    fn action(&self) -> &'static str {
+        if self.index.is_some() {
+            "/configuration/topic-access-rules/edit"
+        } else {
+            "/configuration/topic-access-rules/add"
+        }
+    }
+
+    fn accesses(&self) -> &'static [Access] {
+        &ACCESSES
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &KINDS
+    }
+}
+
+/// The test: what was asked, and the answers.
+#[derive(Default)]
+pub struct Test {
+    pub client: Foreign,
+    pub action: Action,
+    pub topic: Foreign,
+    /// By the draft; nothing: nothing was asked.
+    pub draft: Option<Answer>,
+    /// By what is applied, if that is not the same.
+    pub applied: Option<Answer>,
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    #[default]
+    Publish,
+    Subscribe,
+}
+
+impl Test {
+    fn publish(&self) -> bool {
+        self.action == Action::Publish
+    }
+}
+
+/// A verdict with its reasons.
+pub struct Answer {
+    pub allowed: bool,
+    /// Which rule decided, with its topic as it came out.
+    pub decided: Foreign,
+    /// Why the rules before it did not, a line each.
+    pub passed: Vec<Foreign>,
+}
+
+impl Answer {
+    fn class(&self) -> &'static str {
+        if self.allowed { "allowed" } else { "refused" }
+    }
+
+    fn answer(&self) -> &'static str {
+        if self.allowed { "ALLOWED" } else { "REFUSED" }
+    }
+}

@@ -1,0 +1,430 @@
+//! Pages as they could look, for tests: with values that people would see, and with names that want to deceive them.
+
+use serde_json::json;
+
+use super::access::{User, UsersPage};
+use super::certificates::{
+    AuthoritiesPage, Authority, BrokerCertificatePage, ClientCertificatesPage, Life, ListedCertificate, Presented, Verdict,
+};
+use super::clients::{Client, ClientPage, ClientsPage, Subscription};
+use super::diagnostics::{DiagnosticsPage, Rejection};
+use super::form::{FieldProblem, Form, Grade};
+use super::history::{Change, ChangesPage, Generation, GenerationPage, HistoryPage, Weight};
+use super::list::{self, List};
+use super::login::LoginPage;
+use super::retained::{Branch, Message, RetainedPage, Step};
+use super::rules::{Access, Action, Answer, Editor, Kind, Matching, RuleRow, RulesPage, Test};
+use super::settings::{Decision, Limit, Server, SettingsPage};
+use super::shell::{Page, Shell, Theme, Trial};
+use super::status::{self, Drops, Fact, Latency, Shard, StatusPage, Tile};
+use crate::control::console::text::{Foreign, Moment};
+
+/// Names that would be markup, move text about, or hide.
+pub(in crate::control) const HOSTILE: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "'onmouseover='alert(1)",
+    "txt.\u{202e}exe",
+    "a\u{200b}b\u{0}c\u{7}\n",
+    "{{ 7 * 7 }}&lt;&amp;",
+];
+
+pub(in crate::control) fn shell(page: Page) -> Shell {
+    Shell {
+        page,
+        theme: Theme::Auto,
+        running: true,
+        generation: 41,
+        pending: 3,
+        problems: 0,
+        etag: "\"5f\"".into(),
+        trial: None,
+        notice: None,
+        here: page.path().into(),
+    }
+}
+
+pub(in crate::control) fn login() -> LoginPage {
+    LoginPage {
+        theme: Theme::Auto,
+        problem: Some("the token is wrong".into()),
+        next: "/status".into(),
+        passwords: false,
+        token_file: "/var/lib/tidemq/admin.token".into(),
+    }
+}
+
+pub(in crate::control) fn status() -> StatusPage {
+    let values = [15_023, 15_480, 61_200, 9_182_733, 734_618_640, 100_012, 18_211, 37, 9_182_733, 1_204, 61_877, 12];
+    let tile = |((name, key, kind), value): ((&'static str, &'static str, status::Kind), u64)| {
+        let wave = |second: i32| (f64::from(second) / 7.0).sin() * 0.2 + (f64::from(second) / 2.3).cos() * 0.05 + 1.0;
+        let size = if kind == status::Kind::Level { value as f64 } else { value as f64 / 9_000.0 };
+        Tile { name, key, kind, value, history: (0..60).map(|second| size * wave(second)).collect() }
+    };
+    StatusPage {
+        shell: Shell { trial: Some(Trial { generation: 41, seconds: 48 }), ..shell(Page::Status) },
+        since: Some(Moment(1_700_000_000)),
+        version: "tidemq 0.1.0",
+        tiles: status::VALUES.into_iter().zip(values).map(tile).collect(),
+        latency: Latency { p50: Some(21_000), p99: Some(184_000), p999: Some(2_310_000) },
+        latency_span: "the last 5 minutes",
+        shards: Shard::all(&[3_801, 3_744, 3_690, 3_788]),
+        drops: vec![
+            Drops { reason: "backlog-full".into(), count: 1_204, per_second: 2.2 },
+            Drops { reason: "output-full".into(), count: 0, per_second: 0.0 },
+            Drops { reason: "expired".into(), count: 12, per_second: 0.0 },
+        ],
+        facts: vec![
+            Fact::size("Memory", "memory", Some(412 << 20)),
+            Fact::size("Memory a connection", "memory_per_connection", Some(19_200)),
+            Fact::size("Queued for clients", "bytes_queued", Some(3 << 20)),
+            Fact::number("Handshakes under way", "handshakes", 0),
+        ],
+    }
+}
+
+pub(in crate::control) fn disabled() -> StatusPage {
+    let tile = |(name, key, kind)| Tile { name, key, kind, value: 0, history: Vec::new() };
+    StatusPage {
+        shell: Shell { running: false, pending: 0, ..shell(Page::Status) },
+        tiles: status::VALUES.into_iter().map(tile).collect(),
+        latency: Latency::default(),
+        shards: Shard::all(&[0, 0]),
+        ..status()
+    }
+}
+
+pub(in crate::control) fn form() -> Form {
+    let applied = json!({
+        "enabled": true,
+        "listener": [
+            {"protocol": "tcp", "address": "127.0.0.1:1883", "tls": false, "enabled": true, "require_client_certificate": true},
+            {"protocol": "websocket", "address": "127.0.0.1:8083", "path": "/mqtt", "tls": false, "enabled": false,
+             "require_client_certificate": true, "packets_per_frame": "many"},
+        ],
+        "certificates": {"require": false, "trusted_authorized_only": false, "any_authorized": false,
+                         "trust_operating_system": true, "client_id": "any"},
+        "credentials": {"require": false},
+        "broker": {"persistent_sessions": true, "storage": "memory", "response_information": ""},
+        "rules": {"apply": "certificates", "refused_publish_v3": "acknowledge"},
+        "limits": {"packet_bytes": "1 MiB", "backlog_messages": 10_000},
+        "status": {"sys_interval_secs": 10}, "log": {"level": "info"}, "admin": {"address": "127.0.0.1:9883"},
+    });
+    let mut draft = applied.clone();
+    draft["certificates"]["require"] = json!(true);
+    draft["listener"][0]["tls"] = json!(true);
+    let problem = FieldProblem {
+        path: "listener[1].require_client_certificate".into(),
+        what: "certificates are required on a listener without TLS".into(),
+        remedy: "switch TLS on, or exempt this listener".into(),
+        grade: Grade::Problem,
+    };
+    Form::new(&draft, &applied, vec![problem])
+}
+
+pub(in crate::control) fn settings() -> SettingsPage {
+    let form = form();
+    SettingsPage {
+        shell: shell(Page::BrokerSettings),
+        servers: Server::all(&form),
+        decision: Decision::of(&form),
+        users: "3 users".into(),
+        limits: vec![
+            Limit::new("limits.packet_bytes", "Largest packet taken from a client."),
+            Limit::new("limits.backlog_messages", "What may wait for one client, online or offline."),
+        ],
+        limits_open: false,
+        form,
+    }
+}
+
+fn matching(what: &'static str, kind: Kind, text: &str) -> Matching {
+    Matching { what, kind, text: text.into() }
+}
+
+pub(in crate::control) fn rules() -> RulesPage {
+    let rule = |index: usize, name: &str, access, client, topic| RuleRow {
+        index,
+        last: index == 3,
+        name: name.into(),
+        access,
+        client,
+        topic,
+        hits: Some(1_204 * index as u64),
+        findings: Vec::new(),
+        changed: index == 2,
+        open: false,
+        problems: Vec::new(),
+    };
+    let mut rules = vec![
+        rule(0, "secrets", Access::Deny, matching("client", Kind::All, ""), matching("topic", Kind::Specific, "private/#")),
+        rule(1, "temperatures", Access::Write, matching("client", Kind::Pattern, "device.*"),
+             matching("topic", Kind::Pattern, "/{%client%}/temperature")),
+        rule(2, HOSTILE[0], Access::Read, matching("client", Kind::Specific, HOSTILE[3]), matching("topic", Kind::Specific, HOSTILE[1])),
+        rule(3, "the house", Access::ReadWrite, matching("client", Kind::Specific, "house"), matching("topic", Kind::All, "")),
+    ];
+    rules[2].findings.push("it can never decide: rule 1 “secrets” comes first for all of its topics".into());
+    RulesPage {
+        shell: shell(Page::TopicAccessRules),
+        form: form(),
+        banners: vec!["topic rules are there and do not apply: no enabled listener requires client certificates".into()],
+        rules,
+        blank: Editor { client: matching("client", Kind::All, ""), topic: matching("topic", Kind::All, ""), ..Editor::default() },
+        test: Test {
+            client: "device1".into(),
+            action: Action::Publish,
+            topic: "/device1/temperature".into(),
+            draft: Some(Answer {
+                allowed: true,
+                decided: "rule 2 “temperatures” (Write): /{%client%}/temperature = /device1/temperature".into(),
+                passed: vec![Foreign::from("rule 1 “secrets”: topic does not match (private/#)")],
+            }),
+            applied: Some(Answer { allowed: false, decided: "no rule matches".into(), passed: Vec::new() }),
+        },
+    }
+}
+
+const THUMBPRINT: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+fn life(days: i64) -> Life {
+    Life { from: 0, until: 365 * 86_400, now: (365 - days) * 86_400 }
+}
+
+pub(in crate::control) fn authorities() -> AuthoritiesPage {
+    let authority = |name: &str, key, issues| Authority {
+        name: name.into(),
+        subject: Foreign::of(format!("CN={name}")),
+        sha256: THUMBPRINT.into(),
+        sha1: Some(THUMBPRINT[..40].into()),
+        key,
+        issues,
+        changed: !key,
+        life: life(if key { 200 } else { 12 }),
+        listed: 3,
+    };
+    let authorities = vec![authority("built-in", true, true), authority(HOSTILE[1], false, false)];
+    AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities, issue: Some(()) }
+}
+
+pub(in crate::control) fn broker_certificate() -> BrokerCertificatePage {
+    BrokerCertificatePage {
+        shell: shell(Page::BrokerCertificate),
+        current: Some(Presented {
+            subject: "CN=broker.example.org".into(),
+            issuer: "CN=tidemq built-in".into(),
+            names: "broker.example.org, localhost, 127.0.0.1, ::1".into(),
+            chain: vec!["CN=broker.example.org".into(), "CN=tidemq built-in".into()],
+            until: Moment(1_700_000_000),
+            life: life(90),
+            sha256: THUMBPRINT.into(),
+            sha1: Some(THUMBPRINT[..40].into()),
+        }),
+        automatic: true,
+        changed: false,
+        problem: None,
+        names: "".into(),
+    }
+}
+
+pub(in crate::control) fn client_certificates() -> ClientCertificatesPage {
+    let certificate = |index: usize| ListedCertificate {
+        name: HOSTILE.get(index).map_or_else(|| format!("device{index}").into(), |name| (*name).into()),
+        subject: Some(Foreign::of(format!("CN=device{index}"))),
+        issuer: Some("CN=tidemq built-in".into()),
+        sha256: THUMBPRINT.into(),
+        life: Some(life(index as i64 * 40 - 30)),
+        authorized: index % 3 != 1,
+        online: index as u64 % 2,
+        rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
+        changed: index == 2,
+    };
+    let (list, certificates) = List::of("/configuration/client-certificates", "", 0, (0..9).map(certificate).collect());
+    ClientCertificatesPage {
+        shell: shell(Page::ClientCertificates),
+        matters: "“Accept trusted authorized client certificates only” or “Accept any authorized client certificate” is on.",
+        warnings: vec!["device4 and device5 are certificates of one name".into()],
+        list,
+        certificates,
+        tried: "".into(),
+        verdict: Some(Verdict { accepted: false, why: "it is trusted, and not listed as Authorized".into() }),
+    }
+}
+
+pub(in crate::control) fn users() -> UsersPage {
+    let users = HOSTILE.iter().chain(&["anna", "bob"]).map(|name| User { name: (*name).into(), changed: *name == "bob" });
+    let (list, users) = List::of("/configuration/users", "", 0, users.collect());
+    UsersPage { shell: shell(Page::Users), required: false, list, users, typed: "".into() }
+}
+
+fn client(index: usize) -> Client {
+    Client {
+        id: HOSTILE.get(index).map_or_else(|| format!("sensor-{index:05}").into(), |id| (*id).into()),
+        name: (index % 2 == 0).then(|| Foreign::of(format!("device{index}"))),
+        address: (index % 5 != 4).then(|| "192.0.2.7:53121".into()),
+        protocol: "5.0 over TLS".into(),
+        since: Some(Moment(1_700_000_000)),
+        subscriptions: index as u64,
+        waiting: 1_200 * index as u64,
+    }
+}
+
+pub(in crate::control) fn clients() -> ClientsPage {
+    let clients: Vec<Client> = (0..12).map(client).collect();
+    let list = List { path: "/clients", total: 15_023, offset: 50, shown: 12, size: 50, ..List::default() };
+    ClientsPage { shell: shell(Page::Clients), list, state: "connected", clients }
+}
+
+pub(in crate::control) fn no_clients() -> ClientsPage {
+    let list = List { path: "/clients", ..List::default() };
+    ClientsPage { shell: shell(Page::Clients), list, state: "all", clients: Vec::new() }
+}
+
+pub(in crate::control) fn one_client() -> ClientPage {
+    let filters = HOSTILE.iter().chain(&["$share/workers/jobs/#", "sensors/+/temperature"]);
+    let subscription = |filter: &&str| Subscription { filter: (*filter).into(), qos: 1, options: "no local".into() };
+    ClientPage {
+        shell: shell(Page::Clients),
+        client: client(0),
+        facts: vec![
+            list::Fact::new("Name", "device0"),
+            list::Fact::new("Address", "192.0.2.7:53121"),
+            list::Fact::new("Certificate", HOSTILE[3]),
+            list::Fact::new("Keep Alive", "60 s"),
+        ],
+        subscriptions: filters.map(subscription).collect(),
+    }
+}
+
+pub(in crate::control) fn retained() -> RetainedPage {
+    let branch = |name: &&str| Branch {
+        name: (*name).into(),
+        below: (name.len() % 2 == 0).then(|| "/retained?below=x".into()),
+        message: (name.len() % 3 != 0).then(|| "/retained?topic=x".into()),
+        shown: *name == "kitchen",
+        count: 1_204,
+    };
+    let branches: Vec<Branch> = HOSTILE.iter().chain(&["kitchen", "bath", "", "hall"]).map(branch).collect();
+    RetainedPage {
+        shell: shell(Page::Retained),
+        total_text: "100,012 messages".into(),
+        filter: "".into(),
+        trail: vec![
+            Step { name: "house".into(), url: "/retained?below=house".into() },
+            Step { name: HOSTILE[3].into(), url: "/retained?below=house%2Fx".into() },
+        ],
+        list: List { path: "/retained", total: 230, shown: branches.len() as u64, size: 50, ..List::default() },
+        branches,
+        message: Some(Message {
+            topic: "house/kitchen".into(),
+            facts: vec![list::Fact::new("QoS", 1), list::Fact::new("Payload", "48 B"), list::Fact::new("Content type", HOSTILE[0])],
+            base64: "eyJ0ZW1wZXJhdHVyZSI6MjEuNSwidGV4dCI6IjxiPmhpPC9iPiJ9".into(),
+            text: "{\"temperature\":21.5,\"text\":\"<b>hi</b>\"}".into(),
+            cut: false,
+        }),
+    }
+}
+
+pub(in crate::control) fn diagnostics() -> DiagnosticsPage {
+    let rejection = |(index, name): (usize, &&str)| Rejection {
+        when: Moment(1_700_000_000 + index as i64),
+        kind: if index % 2 == 0 { "connection".into() } else { "publish".into() },
+        who: vec![(*name).into(), "192.0.2.7:53121".into()],
+        thumbprint: (index % 2 == 0).then(|| THUMBPRINT.into()),
+        cause: "the certificate is trusted, and not listed as Authorized".into(),
+        remedy: Some("list it under Client Certificates".into()),
+        test: (index % 2 == 1).then(|| "/configuration/topic-access-rules?client=a&action=publish&topic=b".into()),
+    };
+    let (list, rejections) = List::of("/diagnostics", "", 0, HOSTILE.iter().enumerate().map(rejection).collect());
+    DiagnosticsPage { shell: shell(Page::Diagnostics), client: "".into(), topic: "".into(), list, rejections }
+}
+
+fn changes() -> Vec<Change> {
+    let change = |path: &str, before: Option<&str>, after: Option<&str>, effect: &str, weight| Change {
+        path: path.into(),
+        before: before.map(Foreign::from),
+        after: after.map(Foreign::from),
+        effect: effect.into(),
+        weight,
+    };
+    vec![
+        change("listener[0].tls", Some("false"), Some("true"), "restarts a listener and drops 15,023 clients", Weight::Heavy),
+        change("limits.packet_bytes", Some("1048576"), Some("4096"), "new connections", Weight::Later),
+        change(&format!("user[{:?}].name", HOSTILE[1]), None, Some(HOSTILE[1]), "live", Weight::Light),
+    ]
+}
+
+pub(in crate::control) fn pending() -> ChangesPage {
+    ChangesPage {
+        shell: shell(Page::Changes),
+        problems: vec![FieldProblem {
+            path: "rules".into(),
+            what: "topic rules apply and there are none: nobody can publish or subscribe to anything".into(),
+            remedy: "add one".into(),
+            grade: Grade::Warning,
+        }],
+        changes: changes(),
+        summary: "3 changes: 1 live, 1 for new connections, 1 that drops clients".into(),
+    }
+}
+
+pub(in crate::control) fn nothing_pending() -> ChangesPage {
+    ChangesPage {
+        shell: Shell { pending: 0, ..shell(Page::Changes) },
+        problems: Vec::new(),
+        changes: Vec::new(),
+        summary: String::new(),
+    }
+}
+
+fn generation(number: u64) -> Generation {
+    Generation {
+        number,
+        when: Moment(1_700_000_000 + number as i64 * 3_600),
+        author: "console from 127.0.0.1".into(),
+        comment: if number % 3 == 0 { HOSTILE[0].into() } else { "".into() },
+        changes: number % 7,
+        current: number == 41,
+        trial: false,
+    }
+}
+
+pub(in crate::control) fn history() -> HistoryPage {
+    let (list, generations) = List::of("/history", "", 0, (20..42).rev().map(generation).collect());
+    HistoryPage { shell: shell(Page::History), list, generations }
+}
+
+pub(in crate::control) fn one_generation() -> GenerationPage {
+    GenerationPage {
+        shell: shell(Page::History),
+        generation: generation(39),
+        changes: changes(),
+        since: Some(changes()),
+        text: Foreign::of(format!("# {}\nenabled = true\n", HOSTILE[0])),
+    }
+}
+
+/// Every page by a name, rendered.
+pub(in crate::control) fn all() -> Vec<(&'static str, String)> {
+    use askama::Template;
+    let pages: Vec<(&'static str, askama::Result<String>)> = vec![
+        ("login", login().render()),
+        ("status", status().render()),
+        ("disabled", disabled().render()),
+        ("settings", settings().render()),
+        ("authorities", authorities().render()),
+        ("broker-certificate", broker_certificate().render()),
+        ("client-certificates", client_certificates().render()),
+        ("rules", rules().render()),
+        ("users", users().render()),
+        ("clients", clients().render()),
+        ("no-clients", no_clients().render()),
+        ("client", one_client().render()),
+        ("retained", retained().render()),
+        ("diagnostics", diagnostics().render()),
+        ("pending", pending().render()),
+        ("nothing-pending", nothing_pending().render()),
+        ("history", history().render()),
+        ("generation", one_generation().render()),
+    ];
+    pages.into_iter().map(|(name, page)| (name, page.expect("a sample can be rendered"))).collect()
+}

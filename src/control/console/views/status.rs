@@ -1,0 +1,191 @@
+//! Status: the source's values by their exact names, each with its rate and a small chart; latency, clients per shard,
+//! drops, memory. What of it is live the script replaces.
+
+use askama::Template;
+
+use super::shell::{Page, Shell};
+use crate::control::console::text::{Foreign, Moment, bytes, count, latency, line, rate};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "status.html")]
+pub struct StatusPage {
+    /// What stands around it.
+    pub shell: Shell,
+    /// When the broker was started.
+    pub since: Option<Moment>,
+    /// Which tidemq this is.
+    pub version: &'static str,
+    /// The source's values, without Running.
+    pub tiles: Vec<Tile>,
+    /// The newest percentiles.
+    pub latency: Latency,
+    /// The time that they cover: `the last 5 minutes`.
+    pub latency_span: &'static str,
+    /// Clients per shard.
+    pub shards: Vec<Shard>,
+    /// Deliveries that were not made.
+    pub drops: Vec<Drops>,
+    /// Memory and queues.
+    pub facts: Vec<Fact>,
+}
+
+/// One value.
+pub struct Tile {
+    /// As the source names it.
+    pub name: &'static str,
+    /// As the API names it.
+    pub key: &'static str,
+    /// Whether it only ever grows: its chart is then that of its rate.
+    pub kind: Kind,
+    /// Now.
+    pub value: u64,
+    /// A second, newest last: of a [`Kind::Counter`] its rate, of a [`Kind::Level`] itself.
+    pub history: Vec<f64>,
+}
+
+/// How a value behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It goes up and down.
+    Level,
+    /// It counts what has happened since the start.
+    Counter,
+    /// The same, of what was refused.
+    Rejections,
+}
+
+/// The source's names in its order, with the API's, without Running.
+pub const VALUES: [(&str, &str, Kind); 12] = [
+    ("Clients", "clients", Kind::Level),
+    ("Sessions", "sessions", Kind::Level),
+    ("Subscriptions", "subscriptions", Kind::Level),
+    ("Messages Received", "messages_received", Kind::Counter),
+    ("Messages Sent", "messages_sent", Kind::Counter),
+    ("Messages Retained", "messages_retained", Kind::Level),
+    ("Connection Requests Accepted", "connection_requests_accepted", Kind::Counter),
+    ("Connection Requests Rejected", "connection_requests_rejected", Kind::Rejections),
+    ("Publish Requests Accepted", "publish_requests_accepted", Kind::Counter),
+    ("Publish Requests Rejected", "publish_requests_rejected", Kind::Rejections),
+    ("Subscribe Requests Accepted", "subscribe_requests_accepted", Kind::Counter),
+    ("Subscribe Requests Rejected", "subscribe_requests_rejected", Kind::Rejections),
+];
+
+impl Tile {
+    fn class(&self) -> &'static str {
+        match self.kind {
+            Kind::Level => "level",
+            Kind::Counter => "counter",
+            Kind::Rejections => "rejections",
+        }
+    }
+
+    fn value_text(&self) -> String {
+        count(self.value)
+    }
+
+    fn rate_text(&self) -> String {
+        match (self.kind, self.history.as_slice()) {
+            (_, []) => String::new(),
+            (Kind::Level, [.., before, now]) if now > before => format!("+{}", rate(now - before)),
+            (Kind::Level, [.., before, now]) if now < before => format!("−{}", rate(before - now)),
+            (Kind::Level, _) => String::new(),
+            (_, [.., now]) => format!("{}/s", rate(*now)),
+        }
+    }
+
+    fn points(&self) -> String {
+        line(&self.history, 120.0, 28.0)
+    }
+}
+
+/// Percentiles, in nanoseconds; nothing: nothing was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    pub p50: Option<u64>,
+    pub p99: Option<u64>,
+    pub p999: Option<u64>,
+}
+
+impl Latency {
+    fn p50_text(&self) -> String {
+        shown(self.p50)
+    }
+
+    fn p99_text(&self) -> String {
+        shown(self.p99)
+    }
+
+    fn p999_text(&self) -> String {
+        shown(self.p999)
+    }
+}
+
+fn shown(nanos: Option<u64>) -> String {
+    nanos.map_or_else(|| "–".into(), latency)
+}
+
+/// What one shard has.
+pub struct Shard {
+    /// Its number.
+    pub number: usize,
+    /// Its clients.
+    pub clients: u64,
+    /// Of the shard that has most, in percent.
+    pub percent: u64,
+}
+
+impl Shard {
+    /// The shards, by their clients.
+    pub fn all(clients: &[u64]) -> Vec<Shard> {
+        let most = clients.iter().copied().max().unwrap_or(0).max(1);
+        let shard = |(number, clients): (usize, &u64)| Shard { number, clients: *clients, percent: clients * 100 / most };
+        clients.iter().enumerate().map(shard).collect()
+    }
+
+    fn clients_text(&self) -> String {
+        count(self.clients)
+    }
+}
+
+/// Deliveries that were not made, for one reason.
+pub struct Drops {
+    /// Why.
+    pub reason: Foreign,
+    /// Since the start.
+    pub count: u64,
+    /// A second, now.
+    pub per_second: f64,
+}
+
+impl Drops {
+    fn count_text(&self) -> String {
+        count(self.count)
+    }
+
+    fn rate_text(&self) -> String {
+        rate(self.per_second)
+    }
+}
+
+/// A line of "Memory and queues".
+pub struct Fact {
+    /// What.
+    pub name: &'static str,
+    /// As the script finds it.
+    pub key: &'static str,
+    /// How much.
+    pub value: String,
+}
+
+impl Fact {
+    /// A size.
+    pub fn size(name: &'static str, key: &'static str, value: Option<u64>) -> Fact {
+        Fact { name, key, value: value.map_or_else(|| "–".into(), bytes) }
+    }
+
+    /// A number.
+    pub fn number(name: &'static str, key: &'static str, value: u64) -> Fact {
+        Fact { name, key, value: count(value) }
+    }
+}
