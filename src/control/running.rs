@@ -256,6 +256,12 @@ impl Running {
         self.sys.due = Some(Instant::now() + interval);
     }
 
+    /// A listener as people read it; one that is gone by its number.
+    pub(super) fn listener_name(&self, number: u16) -> String {
+        let open = self.open.iter().find(|open| open.number == number);
+        open.map_or_else(|| format!("a listener that is gone ({number})"), Open::shown)
+    }
+
     /// Since when it runs.
     pub(super) fn uptime(&self) -> Duration {
         self.started.elapsed()

@@ -2,8 +2,10 @@
 //! are thin: they read a request, call an operation, write its answer.
 
 mod applying;
+mod clients;
 mod documented;
 mod draft;
+mod retained;
 mod sessions;
 mod status;
 
@@ -38,6 +40,13 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(status::ready))
         .routes(routes!(draft::show))
         .routes(routes!(applying::apply))
+        .routes(routes!(clients::list))
+        .routes(routes!(clients::top))
+        .routes(routes!(clients::show, clients::kick))
+        .routes(routes!(clients::subscriptions))
+        .routes(routes!(retained::list))
+        .routes(routes!(retained::level))
+        .routes(routes!(retained::show, retained::remove))
         .routes(routes!(sessions::begin, sessions::end))
         .routes(routes!(sessions::link))
         .split_for_parts();

@@ -2,6 +2,9 @@
 //! for the control thread or an edit of the draft. They know nothing of HTTP.
 
 pub(in crate::control) mod applying;
+pub(in crate::control) mod clients;
 pub(in crate::control) mod draft;
+mod named;
+pub(in crate::control) mod retained;
 pub(in crate::control) mod rules;
 pub(in crate::control) mod status;
