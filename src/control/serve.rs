@@ -15,7 +15,7 @@ use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
 use super::running::Layout;
 use super::thread::Control;
-use super::{signals, socket};
+use super::{notify, signals, socket};
 
 /// Runs the broker until it is told to stop.
 pub(super) fn run(serve: &Serve) -> Result<ExitCode, Failure> {
@@ -91,8 +91,8 @@ impl Control {
     fn introduce(&self) {
         say(&format!("tidemq {}", env!("CARGO_PKG_VERSION")));
         say(&format!("data in {}", self.data.path().display()));
-        let Ok(Some(applied)) = self.store.applied() else { return };
-        say(&format!("configuration {}, generation {}", self.store.file().display(), applied.generation.0));
+        let (file, generation) = (self.store.file().display(), self.applied().generation.0);
+        say(&format!("configuration {file}, generation {generation}"));
         if self.running.is_some() {
             let Layout { shards, cores } = &self.layout;
             let (shard, core) = (plural(usize::from(*shards), "shard"), plural(cores.len(), "core"));
@@ -111,6 +111,7 @@ impl Control {
             say(&format!("console and API at {url}, with the token in"));
             say(&format!("{}", self.data().join(TOKEN_FILE).display()));
         }
+        notify::ready(&self.state());
         say("ready");
     }
 
@@ -140,7 +141,7 @@ impl Control {
 
     /// Whom clients have to trust, if the broker has made its certificate itself.
     fn introduce_authority(&self) {
-        let Ok(Some(applied)) = self.store.applied() else { return };
+        let applied = self.applied();
         let issuing = applied.config.authorities.iter().find(|authority| authority.issues);
         if let (BrokerChoice::Auto, Some(authority)) =
             (applied.config.broker_certificate.certificate, issuing)

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::admin::Admin;
 use super::admin::doors::Door;
+use super::admin::feed::Told;
 use super::admin::problem::Flaw;
 use super::apply::{Applied, Committed, Occasion, Store};
 use super::commands;
@@ -18,6 +19,7 @@ use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
 use super::log_lines::LogFormat;
 use super::logs::Logs;
+use super::notify::{self, Watchdog};
 use super::running::{Installation, Installed, Layout, Running};
 use super::secure;
 use super::serve::say;
@@ -98,6 +100,9 @@ pub(super) struct Control {
     history: History,
     /// When the next point of it is taken.
     point_due: Instant,
+    watchdog: Option<Watchdog>,
+    /// What is in force: kept, because reading it again takes time.
+    applied: Applied,
 }
 
 impl Control {
@@ -123,7 +128,22 @@ impl Control {
         warn_of_fault(&committed);
         pass(&mut admin, door);
         let (history, point_due) = (History::default(), Instant::now());
-        Ok(Control { store, data, layout, admin, home_key, tickets, logs, running, history, point_due })
+        let watchdog = Watchdog::of_this_process();
+        let applied = committed.applied;
+        Ok(Control {
+            store,
+            data,
+            layout,
+            admin,
+            home_key,
+            tickets,
+            logs,
+            running,
+            history,
+            point_due,
+            watchdog,
+            applied,
+        })
     }
 
     /// Does what is asked until it is told to stop.
@@ -139,6 +159,7 @@ impl Control {
                 Event::Job(job) => job(self),
             }
         }
+        notify::stopping();
         if let Some(running) = self.running.take() {
             tracing::info!("stopping");
             running.stop();
@@ -159,30 +180,60 @@ impl Control {
     }
 
     fn next_look(&self) -> Option<Instant> {
-        let running = self.running.as_ref()?;
-        running.next_look().into_iter().chain([self.point_due]).min()
+        let running = self.running.as_ref().map(|running| running.next_look().unwrap_or(self.point_due));
+        let point = running.map(|_| self.point_due);
+        let watchdog = self.watchdog.as_ref().map(Watchdog::due);
+        [running, point, watchdog].into_iter().flatten().min()
     }
 
-    /// `$SYS`, the broker's certificate, the counters over time.
+    /// `$SYS`, the broker's certificate, the counters over time, the watchdog.
     fn look_after(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        running.look_after();
         let now = Instant::now();
-        if self.point_due <= now {
-            self.point_due = now + Duration::from_secs(FINE_SECS);
-            let status = self.status();
-            self.history.push(Point::of(&status, secure::now(), status.latency));
+        if let Some(running) = &mut self.running {
+            running.look_after();
+            if self.point_due <= now {
+                self.point_due = now + Duration::from_secs(FINE_SECS);
+                let status = self.status();
+                self.history.push(Point::of(&status, secure::now(), status.latency));
+            }
+        }
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.due() <= now) {
+            let reports = self.running.as_ref().map(Running::reports).unwrap_or_default();
+            watchdog.look(&reports.iter().map(|report| report.node.turns).collect::<Vec<_>>());
         }
     }
 
-    /// Takes the file as it is now. When this returns, every shard judges by it.
+    /// Takes the file as it is now, and tells who listens. When this returns, every shard judges by it.
     pub(super) fn apply(&mut self) -> Result<ApplyReport, Failure> {
+        notify::reloading();
+        let applied = self.apply_file();
+        let generation = self.generation();
+        let (kind, text) = match &applied {
+            Ok(report) => ("applied", report.summary.clone()),
+            Err(failure) => ("not-applied", failure.to_string()),
+        };
+        let told = Told { unix_secs: secure::now(), kind: kind.to_owned(), generation, text };
+        self.admin.feed().tell(told);
+        notify::ready(&self.state());
+        applied
+    }
+
+    /// In one line, what it is at.
+    pub(super) fn state(&self) -> String {
+        let state = if self.running.is_some() { "running" } else { "disabled" };
+        format!("{state}, generation {}", self.generation())
+    }
+
+    fn generation(&self) -> u64 {
+        self.applied.generation.0
+    }
+
+    fn apply_file(&mut self) -> Result<ApplyReport, Failure> {
         // Without clients nothing stands in the way of any change.
         let occasion = if self.running.is_some() { Occasion::Running } else { Occasion::Start };
-        let before = self.store.applied().ok().flatten().map(|applied| applied.config);
         let prepared = self.store.prepare(occasion)?;
         // Bound or started here, used after the commit; an error drops it.
-        let door = door(before.as_ref(), &prepared.applied().config)?;
+        let door = door(Some(&self.applied.config), &prepared.applied().config)?;
         let step = match (prepared.applied().config.enabled, &self.running) {
             (true, Some(running)) => Step::Install(Box::new(running.prepare(prepared.compiled())?)),
             (true, None) => {
@@ -207,6 +258,7 @@ impl Control {
             (Step::Install(_), None) => unreachable!("a running broker prepared it"),
         })?;
         self.store.record(&committed);
+        self.applied = committed.applied.clone();
         self.logs.set(committed.applied.config.log.level, LogFormat::Text);
         pass(&mut self.admin, door);
         warn_of_fault(&committed);
@@ -221,14 +273,13 @@ impl Control {
     }
 
     /// What is in force.
-    pub(super) fn applied(&self) -> Result<Applied, Failure> {
-        let applied = self.store.applied()?;
-        applied.ok_or_else(|| Failure::new(Exit::Data, "nothing was applied yet", "apply the configuration"))
+    pub(super) fn applied(&self) -> &Applied {
+        &self.applied
     }
 
     /// What the broker tells of itself.
     pub(super) fn status(&self) -> Status {
-        let generation = self.store.applied().ok().flatten().map_or(0, |applied| applied.generation.0);
+        let generation = self.generation();
         match &self.running {
             Some(running) => gather(generation, running.uptime(), &running.reports()),
             None => gather(generation, Duration::ZERO, &[]),

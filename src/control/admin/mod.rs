@@ -9,6 +9,7 @@ mod api;
 mod body;
 pub(in crate::control) mod desk;
 pub(in crate::control) mod doors;
+pub(in crate::control) mod feed;
 pub(in crate::control) mod guard;
 pub(in crate::control) mod login;
 pub(in crate::control) mod ops;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use self::access::Access;
 use self::desk::Desk;
 use self::doors::{Change, Door};
+use self::feed::Feed;
 use self::problem::Problem;
 
 /// Largest body of a request: a configuration with very many rules.
@@ -43,6 +45,7 @@ const STOP_TIME: Duration = Duration::from_millis(500);
 pub(in crate::control) struct App {
     pub(in crate::control) desk: Desk,
     pub(in crate::control) access: Arc<Access>,
+    pub(in crate::control) feed: Feed,
 }
 
 /// The running admin side.
@@ -50,6 +53,7 @@ pub(in crate::control) struct Admin {
     changes: Option<UnboundedSender<Change>>,
     thread: Option<JoinHandle<()>>,
     access: Arc<Access>,
+    feed: Feed,
     address: Option<SocketAddr>,
     tls: bool,
 }
@@ -64,7 +68,8 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let access = Arc::new(access);
         let (changes, seen) = unbounded_channel();
-        let app = App { desk, access: Arc::clone(&access) };
+        let feed = Feed::new();
+        let app = App { desk, access: Arc::clone(&access), feed: feed.clone() };
         let serving = move || {
             runtime.block_on(async {
                 match tokio::net::UnixListener::from_std(local) {
@@ -75,12 +80,17 @@ impl Admin {
             runtime.shutdown_timeout(STOP_TIME);
         };
         let thread = thread::Builder::new().name("admin".into()).spawn(serving)?;
-        Ok(Admin { changes: Some(changes), thread: Some(thread), access, address: None, tls: false })
+        Ok(Admin { changes: Some(changes), thread: Some(thread), access, feed, address: None, tls: false })
     }
 
     /// Who may use it.
     pub(in crate::control) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Where it is told what happens.
+    pub(in crate::control) fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Where it is reached, with the port that the system chose.

@@ -40,6 +40,7 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(status::ready))
         .routes(routes!(draft::show))
         .routes(routes!(applying::apply))
+        .routes(routes!(applying::events))
         .routes(routes!(clients::list))
         .routes(routes!(clients::top))
         .routes(routes!(clients::show, clients::kick))

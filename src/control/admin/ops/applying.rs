@@ -24,7 +24,7 @@ pub(in crate::control) struct ApplyAsked {
 pub(in crate::control) async fn apply(desk: &Desk, asked: ApplyAsked) -> Result<ApplyReport, Problem> {
     let report = desk.ask(move |control| {
         if let Some(expected) = asked.expected_generation {
-            let now = control.applied()?.generation.0;
+            let now = control.applied().generation.0;
             if now != expected {
                 return Err(Problem::precondition(format!("generation {now} is in force, not {expected}")));
             }

@@ -23,7 +23,7 @@ pub(in crate::control) enum Which {
 /// The configuration that is asked about.
 pub(super) async fn configured(desk: &Desk, which: Which) -> Result<Config, Problem> {
     match which {
-        Which::Applied => Ok(desk.ask(|control| control.applied()).await??.config),
+        Which::Applied => desk.ask(|control| control.applied().config.clone()).await,
         Which::Draft => {
             let file = desk.file();
             desk.aside(move || {
