@@ -148,3 +148,6 @@ fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(access, guard::guard))
 }
+
+#[cfg(test)]
+mod tests;
