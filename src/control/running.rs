@@ -133,7 +133,7 @@ impl Running {
         let Installation { snapshot, moves, identity, sys_interval } = installation;
         self.secure = Secure::new(&snapshot, identity);
         let generation = snapshot.generation.0;
-        let took = self.node.install(snapshot);
+        let took = self.node.install(snapshot).took;
         tracing::debug!("every shard holds generation {generation} after {took:?}");
         (self.open, self.next_number) = (moves.kept, moves.next_number);
         for (number, speech) in moves.changed {
@@ -232,7 +232,7 @@ impl Running {
 
     /// The last connections that were not let in, for people.
     pub(super) fn rejections(&self) -> String {
-        rejections::describe(&self.node.rejections())
+        rejections::describe(&self.node.rejections(0).rejections)
     }
 
     /// Says good-bye to every client and returns when the shards have ended.
