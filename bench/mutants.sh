@@ -110,10 +110,10 @@ judge sweep-forgotten src/shard/mod.rs 's/self\.swept = Some\(0\);/self.swept = 
 judge put-out-with-will src/shard/lifecycle.rs 's/if self\.is_put_out\(client\)/if false/'
 # Who may be there at all.
 judge certificate-at-connect src/shard/connect.rs 's/match self\.judge_certificate\(listener, tls, certificate, trusted\)/match self.judge_certificate(listener, tls, certificate, trusted).or(Ok::<_, crate::policy::CertificateRefusal>(None))/'
-judge certificate-at-install src/shard/standing.rs 's/judged\.map_err\(\|refusal\| refusal\.to_string\(\)\)\?/judged.unwrap_or(None)/'
+judge certificate-at-install src/shard/standing.rs 's/judged\.map_err\(because\)\?/judged.map_err(because).unwrap_or(None)/'
 judge user-at-install src/shard/standing.rs 's/\&\& !self\.snapshot\.credentials\.still_accept\(proved\)/\&\& false/'
 judge owner-forgotten src/shard/connect.rs 's/\&\& principal\.owner\(\) != owner\)/\&\& owner == "\\n")/'
-judge name-at-install src/shard/standing.rs 's/Some\(refusal\) => Err\(refusal\.why\.to_owned\(\)\),/Some(_) => Ok(trusted),/'
+judge name-at-install src/shard/standing.rs 's/Some\(refusal\) => Err\(\(refusal\.ground, refusal\.why\.to_owned\(\)\)\),/Some(_) => Ok(trusted),/'
 
 echo "$found found, ${#missed[@]} missed${missed[*]:+: ${missed[*]}}, ${#broken[@]} unusable${broken[*]:+: ${broken[*]}}"
 [ ${#missed[@]} = 0 ] && [ ${#broken[@]} = 0 ]

@@ -1,7 +1,7 @@
 //! The connections that were not let in, as text for people. A value in, a text out; what came from outside is escaped.
 
 use crate::control::pki::moment;
-use crate::policy::Rejection;
+use crate::policy::{Attempt, Rejection};
 
 /// One a line, oldest first.
 pub(super) fn describe(rejections: &[Rejection]) -> String {
@@ -12,8 +12,9 @@ pub(super) fn describe(rejections: &[Rejection]) -> String {
 }
 
 fn line(rejection: &Rejection) -> String {
-    let Rejection { unix_secs, peer, listener: _, client_id, user, certificate, cause } = rejection;
-    let when = moment(i64::try_from(*unix_secs).unwrap_or(i64::MAX));
+    let Rejection { unix_micros, peer, client_id, user, certificate, attempt, cause, .. } = rejection;
+    let when = moment(i64::try_from(unix_micros / 1_000_000).unwrap_or(i64::MAX));
+    let peer = peer.map_or("-".to_owned(), |peer| peer.to_string());
     let mut line = format!("{when}  {peer}");
     if let Some(client_id) = client_id {
         line.push_str(&format!("  client id \"{}\"", client_id.escape_debug()));
@@ -23,6 +24,14 @@ fn line(rejection: &Rejection) -> String {
     }
     if let Some(certificate) = certificate {
         line.push_str(&format!("  {}  {}", certificate.subject.escape_debug(), certificate.thumbprint));
+    }
+    match attempt {
+        Attempt::Handshake | Attempt::Connect | Attempt::Stay => {}
+        Attempt::Publish { topic, .. } => line.push_str(&format!("  publish \"{}\"", topic.escape_debug())),
+        Attempt::Will { topic } => line.push_str(&format!("  will \"{}\"", topic.escape_debug())),
+        Attempt::Subscribe { filter } => {
+            line.push_str(&format!("  subscribe \"{}\"", filter.escape_debug()));
+        }
     }
     line.push_str(&format!("  {}", cause.escape_debug()));
     line
@@ -34,17 +43,22 @@ mod tests {
 
     use super::*;
     use crate::policy::certificates::CommonName;
-    use crate::policy::{Presented, Thumbprint};
+    use crate::policy::{CertificateRefusal, Ground, Presented, Thumbprint};
 
     #[test]
     fn a_line_says_who_came_when_and_why_not_and_no_more_than_a_line() {
         let plain = Rejection {
-            unix_secs: 1_700_000_000,
-            peer: "192.0.2.7:4711".parse().unwrap(),
-            listener: 0,
+            number: 1,
+            times: 1,
+            unix_micros: 1_700_000_000_000_000,
+            peer: "192.0.2.7:4711".parse().ok(),
+            listener: Some(0),
             client_id: None,
+            client_name: None,
             user: None,
             certificate: None,
+            attempt: Attempt::Handshake,
+            ground: Ground::Certificate(CertificateRefusal::Missing),
             cause: "no client certificate was presented".into(),
         };
         let presented = Presented {

@@ -156,7 +156,7 @@ impl Running {
         let Installation { snapshot, moves, identity, sys_interval } = installation;
         self.secure = Secure::new(&snapshot, identity);
         let generation = snapshot.generation.0;
-        let took = self.node.install(snapshot);
+        let took = self.node.install(snapshot).took;
         tracing::debug!("every shard holds generation {generation} after {took:?}");
         let names = |open: &[Open]| open.iter().map(Open::shown).collect::<Vec<_>>();
         let installed = Installed {
@@ -284,7 +284,7 @@ impl Running {
 
     /// The last connections that were not let in, for people.
     pub(super) fn rejections(&self) -> String {
-        rejections::describe(&self.node.rejections())
+        rejections::describe(&self.node.rejections(0).rejections)
     }
 
     /// Says good-bye to every client and returns when the shards have ended.

@@ -346,6 +346,11 @@ impl Net {
         self.rejections.all().cloned().collect()
     }
 
+    /// Takes them out.
+    pub fn take_rejections(&mut self) -> Vec<Rejection> {
+        self.rejections.take()
+    }
+
     /// The wall clock was looked at again: see [`NetConfig::unix_zero_micros`].
     pub fn set_wall_clock(&mut self, unix_zero_micros: u64) {
         self.unix_zero_micros = unix_zero_micros;

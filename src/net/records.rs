@@ -10,7 +10,7 @@ use super::receive::{Input, peer};
 use super::slots::Phase;
 use super::tls::{self, Heard, verifier};
 use super::ws;
-use crate::policy::{CertificateRefusal, Presented, Rejection};
+use crate::policy::{Attempt, CertificateRefusal, Ground, Presented, Rejection};
 use crate::session::ConnId;
 use crate::shard::End;
 
@@ -112,11 +112,17 @@ impl Net {
         let heard = self.slots.current(conn).and_then(|slot| Some(slot.tls.as_ref()?.heard()));
         let heard = heard.expect("it is encrypted");
         self.counters.tls.count_failed(error, heard);
-        let (certificate, cause) = match verifier::take_refused() {
-            Some((presented, refusal)) => (Some(presented), refusal.to_string()),
-            None => (None, explain(error, heard)),
+        let (certificate, ground, cause) = match verifier::take_refused() {
+            Some((presented, refusal)) => {
+                let cause = refusal.to_string();
+                (Some(presented), Ground::Certificate(refusal), cause)
+            }
+            None if matches!(error, rustls::Error::NoCertificatesPresented) => {
+                (None, Ground::Certificate(CertificateRefusal::Missing), explain(error, heard))
+            }
+            None => (None, Ground::Handshake, explain(error, heard)),
         };
-        self.reject(conn, certificate, format!("TLS handshake: {cause}"));
+        self.reject(conn, certificate, ground, format!("TLS handshake: {cause}"));
     }
 
     /// Counts and keeps a handshake, of TLS or of WebSocket, that will never be complete.
@@ -126,31 +132,47 @@ impl Net {
         if let Some(tls) = encrypting {
             if tls.has_begun() || tls.has_early() {
                 self.counters.tls.incomplete += 1;
-                self.reject(conn, None, "TLS handshake: it was not completed".to_owned());
+                self.reject(conn, None, Ground::Handshake, "TLS handshake: it was not completed".to_owned());
             }
             return;
         }
         let framing = slot.ws.as_ref().and_then(|ws| ws.handshake.as_ref());
         if framing.is_some_and(ws::Handshake::has_begun) {
             self.counters.handshakes.incomplete += 1;
-            self.reject(conn, None, "WebSocket handshake: it was not completed".to_owned());
+            self.reject(
+                conn,
+                None,
+                Ground::Handshake,
+                "WebSocket handshake: it was not completed".to_owned(),
+            );
         }
     }
 
     /// Keeps why `conn` is not let in. `certificate`: the one that it is for; else the one that was proved, if any.
-    pub(super) fn reject(&mut self, conn: ConnId, certificate: Option<Arc<Presented>>, cause: String) {
+    pub(super) fn reject(
+        &mut self,
+        conn: ConnId,
+        certificate: Option<Arc<Presented>>,
+        ground: Ground,
+        cause: String,
+    ) {
         let Some(slot) = self.slots.current(conn) else { return };
         let Some(peer) = peer(slot.fd()) else { return };
         let handshaking = slot.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
         let certificate =
             certificate.or_else(|| if handshaking { None } else { slot.certificate().map(|(c, _)| c) });
         self.rejections.push(Rejection {
-            unix_secs: (self.unix_zero_micros + self.now.0) / 1_000_000,
-            peer,
-            listener: slot.listener,
+            number: 0,
+            times: 1,
+            unix_micros: self.unix_zero_micros + self.now.0,
+            peer: Some(peer),
+            listener: Some(slot.listener),
             client_id: None,
+            client_name: None,
             user: None,
             certificate,
+            attempt: Attempt::Handshake,
+            ground,
             cause,
         });
     }

@@ -10,6 +10,7 @@ use super::receive::{Input, Passage, pass};
 use super::slots::{Phase, Slot};
 use super::ws::handshake::Outcome;
 use super::ws::{self, Code, Decoded, Link, PacketsPerFrame};
+use crate::policy::Ground;
 use crate::session::ConnId;
 use crate::shard::{CloseCause, End};
 
@@ -37,7 +38,7 @@ impl Net {
                 Outcome::Refused(refused, answer) => {
                     link.framing.answer(&answer);
                     self.counters.handshakes.count(refused);
-                    self.reject(conn, None, format!("WebSocket handshake: {refused}"));
+                    self.reject(conn, None, Ground::Handshake, format!("WebSocket handshake: {refused}"));
                     return self.dismiss(conn);
                 }
                 Outcome::Accepted(answer, used) => {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::mesh::{Parcel, Port};
-use super::order::Order;
+use super::order::{Order, Reply};
 use super::passwords::Checks;
 use super::report::{NodeCounters, Report};
 use crate::net::{Net, NetConfig, Place, RingError, Seats};
 use crate::routing::ShardId;
-use crate::shard::{Message, Shard, ShardConfig};
+use crate::shard::{Aftermath, Message, Shard, ShardConfig};
 use crate::time::Time;
 
 /// The longest sleep: a bound on whatever could be missed.
@@ -42,6 +42,8 @@ pub(super) struct Driver {
     clock: Clock,
     /// A stop has begun; it ends by then.
     stop_by: Option<Time>,
+    /// Who waits for the end of a sweep.
+    sweeping: Vec<Reply<Aftermath>>,
     counters: NodeCounters,
 }
 
@@ -68,7 +70,18 @@ impl Driver {
             unix_zero_micros: shard.unix_zero_micros,
         })?;
         let (id, shard, counters) = (shard.id, Shard::new(shard), NodeCounters::default());
-        Ok(Driver { id, core, shard, net, port, checks, clock, stop_by: None, counters })
+        Ok(Driver {
+            id,
+            core,
+            shard,
+            net,
+            port,
+            checks,
+            clock,
+            stop_by: None,
+            sweeping: Vec::new(),
+            counters,
+        })
     }
 
     /// One turn.
@@ -78,6 +91,9 @@ impl Driver {
         self.shard.handle_time(now);
         let inputs = self.net.reap(&mut self.shard, now) + self.receive(now);
         let more = self.shard.work();
+        if self.shard.is_swept() {
+            self.sweeping.drain(..).for_each(|reply| reply.answer(self.shard.aftermath().clone()));
+        }
         // Before the flush: the others can work while this shard sends.
         self.send();
         self.net.take_effects(&mut self.shard);
@@ -91,7 +107,7 @@ impl Driver {
     }
 
     fn receive(&mut self, now: Time) -> usize {
-        let Driver { id, core, shard, net, port, clock, stop_by, counters, .. } = self;
+        let Driver { id, core, shard, net, port, clock, stop_by, sweeping, counters, .. } = self;
         let mut rung = NodeCounters::default();
         let taken = port.receive(&mut rung, |parcel| match parcel {
             Parcel::Batch(from, messages) => shard.handle_batch(from, messages),
@@ -104,8 +120,9 @@ impl Driver {
                     net.set_wall_clock(unix_zero_micros);
                     shard.set_wall_clock(unix_zero_micros);
                     shard.install(snapshot);
-                    done.confirm();
+                    done.answer(*id);
                 }
+                Order::Swept(to) => sweeping.push(to),
                 Order::Listen(listener, speech, socket, done) => {
                     net.listen(listener, speech, socket);
                     done.confirm();
@@ -127,7 +144,7 @@ impl Driver {
                 Order::Password(check, outcome) => shard.handle_password(check, outcome),
                 // Who came as far as a CONNECT is known to the shard.
                 Order::Rejections(to) => {
-                    to.answer(net.rejections().into_iter().chain(shard.rejections().cloned()).collect());
+                    to.answer([net.take_rejections(), shard.take_rejections()].concat());
                 }
                 Order::Ask(question) => question.put(shard),
                 Order::Report(to) => to.answer(Report {

@@ -28,10 +28,11 @@ mod tests;
 pub use probe::{Machine, ProbeError, probe};
 pub use questions::{ClientDetail, PAGE_ROWS};
 pub use report::{NodeCounters, Report};
-pub use running::{Node, NodeConfig, StartError};
+pub use running::{Installed, Node, NodeConfig, RecentRejections, StartError};
 
 pub use crate::shard::{
-    ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, KickWhat, LevelChild, LevelQuery,
-    Measure, NotACursor, NotAFilter, PageCursor, PausedFor, RetainedLevel, RetainedMessage, RetainedPage,
-    RetainedQuery, RetainedRow, StateFilter, SubscriptionPage, SubscriptionQuery, SubscriptionRow,
+    Aftermath, ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, KickWhat, LevelChild,
+    LevelQuery, Measure, NotACursor, NotAFilter, PageCursor, PausedFor, PutOut, RetainedLevel,
+    RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, StateFilter, SubscriptionPage,
+    SubscriptionQuery, SubscriptionRow, Withdrawn,
 };

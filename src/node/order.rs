@@ -9,13 +9,16 @@ use crossbeam_channel::Sender;
 use super::report::Report;
 use crate::net::Speech;
 use crate::policy::{Rejection, Snapshot};
-use crate::shard::{CheckId, PasswordOutcome, Shard};
+use crate::routing::ShardId;
+use crate::shard::{Aftermath, CheckId, PasswordOutcome, Shard};
 
 /// What the control thread asks of a shard, and what the threads that verify passwords tell it.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Judge by this from now on.
-    Install(Arc<Snapshot>, Reply<()>),
+    Install(Arc<Snapshot>, Reply<ShardId>),
+    /// Tell what the last install has done, once everybody has been judged by it.
+    Swept(Reply<Aftermath>),
     /// Accept on this socket, for the listener of that index.
     Listen(u16, Speech, OwnedFd, Reply<()>),
     /// New clients of the listener of that index speak like this.
@@ -24,7 +27,7 @@ pub(super) enum Order {
     Unlisten(u16, Reply<()>),
     /// Publish these below `$SYS`: topics whose home the shard is, and payloads.
     Publish(Vec<(String, String)>, Reply<()>),
-    /// Tell who was not let in last.
+    /// Hand over who was not let in, and what was refused, since the last time.
     Rejections(Reply<Vec<Rejection>>),
     /// What came of a password that the shard wanted verified.
     Password(CheckId, PasswordOutcome),

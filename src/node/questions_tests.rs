@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use super::tests::{client, node, publish, subscribe};
 use super::*;
-use crate::policy::Limits;
+use crate::policy::{Attempt, Credentials, Ground, Limits, Snapshot};
 use crate::routing::ShardId;
 
 /// PUBLISH with RETAIN.
@@ -121,5 +122,35 @@ fn retained_messages_of_all_shards_make_one_order() {
     assert_eq!(message.payload, topics[5].as_bytes());
     assert!(node.remove_retained(&topics[5]) && !node.remove_retained(&topics[5]));
     assert_eq!(node.retained_message(&topics[5]), None);
+    node.stop();
+}
+
+#[test]
+fn an_install_tells_when_each_shard_had_it_and_what_became_of_everybody() {
+    let (node, address) = node(3, Limits::default());
+    let clients: Vec<_> = (0..9).map(|n| client(address, &format!("client-{n}"))).collect();
+    let credentials = Arc::new(Credentials::new(true, []));
+    let snapshot = Snapshot { credentials, persistent_sessions: true, ..Snapshot::default() };
+    let installed = node.install(Arc::new(snapshot));
+    let shards: Vec<ShardId> = installed.shards.iter().map(|(shard, _)| *shard).collect();
+    assert_eq!(shards, [0, 1, 2].map(ShardId));
+    assert!(installed.shards.iter().all(|(_, after)| *after <= installed.took));
+    let aftermath = node.swept();
+    assert_eq!((aftermath.clients_disconnected, aftermath.subscriptions_withdrawn), (9, 0));
+    assert_eq!((aftermath.reasons.len(), aftermath.reasons[0].1), (1, 9));
+    assert_eq!(aftermath.disconnected.len(), 9);
+    for mut client in clients {
+        assert_eq!(client.read(&mut [0; 9]).expect("an end"), 0);
+    }
+    let told = node.rejections(0);
+    let numbers: Vec<u64> = told.rejections.iter().map(|kept| kept.number).collect();
+    assert_eq!((numbers, told.last), ((1..=9).collect(), 9));
+    assert!(
+        told.rejections
+            .iter()
+            .all(|kept| kept.attempt == Attempt::Stay && kept.ground == Ground::Credentials)
+    );
+    assert_eq!(node.rejections(7).rejections.len(), 2);
+    assert_eq!(node.rejections(9).rejections.len(), 0);
     node.stop();
 }

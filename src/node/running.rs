@@ -2,7 +2,7 @@
 //! must not be made from one of theirs.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
@@ -17,9 +17,12 @@ use super::probe::{ProbeError, explain, probe};
 use super::report::Report;
 use super::{entropy, executor};
 use crate::net::{Bound, RingError, Seats, Speech};
-use crate::policy::{Limits, Rejection, Snapshot};
+use crate::policy::{Limits, Rejection, Rejections, Snapshot};
 use crate::routing::{Homes, ShardId};
-use crate::shard::{Message, Shard, ShardConfig};
+use crate::shard::{Aftermath, Message, Shard, ShardConfig};
+
+/// Rejections of either kind that are kept, for all shards together.
+const REJECTIONS: usize = 1_000;
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -71,6 +74,25 @@ pub enum StartError {
     },
 }
 
+/// That every shard judges by a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// How long it took until the last of them did.
+    pub took: Duration,
+    /// After how long each did.
+    pub shards: Vec<(ShardId, Duration)>,
+}
+
+/// What [`Node::rejections`] tells.
+#[derive(Clone, Debug)]
+pub struct RecentRejections {
+    /// Ascending by number. What shards have left out of a flood is counted by each
+    /// ([`Counters::rejections_left_out`](crate::shard::Counters)).
+    pub rejections: Vec<Rejection>,
+    /// The number to ask with next.
+    pub last: u64,
+}
+
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
@@ -79,6 +101,8 @@ pub struct Node {
     seats: Arc<Seats>,
     open_files: u64,
     homes: Homes,
+    /// What the shards have handed over.
+    rejections: Mutex<Rejections>,
     /// Dropped when no shard is there to ask it.
     passwords: Pool,
 }
@@ -102,8 +126,16 @@ impl Node {
         let switchboard = Arc::new(switchboard);
         let passwords = Pool::start(cores.len(), &switchboard, clock)
             .map_err(|source| StartError::System { attempt: "starting a thread", source })?;
-        let mut node =
-            Node { switchboard, executors, seats: Arc::clone(&seats), open_files, homes, passwords };
+        let rejections = Mutex::new(Rejections::keeping(REJECTIONS));
+        let mut node = Node {
+            switchboard,
+            executors,
+            seats: Arc::clone(&seats),
+            open_files,
+            homes,
+            rejections,
+            passwords,
+        };
         let mut starting = Vec::new();
         for port in ports {
             let id = port.me();
@@ -156,11 +188,21 @@ impl Node {
     }
 
     /// Gives every shard the snapshot; returns when all judge by it, and how long that took.
-    pub fn install(&self, snapshot: Arc<Snapshot>) -> Duration {
+    pub fn install(&self, snapshot: Arc<Snapshot>) -> Installed {
         let start = Instant::now();
         self.seats.set_limit(connections(&snapshot.limits, self.open_files));
-        self.ask(|_, reply| Order::Install(Arc::clone(&snapshot), reply));
-        start.elapsed()
+        let answers = self.put(|_, reply| Order::Install(Arc::clone(&snapshot), reply));
+        let mut shards: Vec<_> = answers.iter().map(|shard| (shard, start.elapsed())).collect();
+        shards.sort_by_key(|(shard, _)| *shard);
+        Installed { took: start.elapsed(), shards }
+    }
+
+    /// Waits until every shard has judged everybody by the snapshot that was installed last, which takes a while where
+    /// there are very many, and tells whom that put out and what it took from whom.
+    pub fn swept(&self) -> Aftermath {
+        let mut all = Aftermath::default();
+        self.ask(|_, reply| Order::Swept(reply)).into_iter().for_each(|one| all.add(one));
+        all
     }
 
     /// Accepts on a new listener. It must be bound for as many shards as there are.
@@ -190,11 +232,14 @@ impl Node {
         reports
     }
 
-    /// The last connections that were not let in, oldest first: a bounded number a shard.
-    pub fn rejections(&self) -> Vec<Rejection> {
-        let mut rejections = self.ask(|_, reply| Order::Rejections(reply)).concat();
-        rejections.sort_by_key(|rejection| rejection.unix_secs);
-        rejections
+    /// Who was not let in or was put out, and what clients were refused: the last few of either kind with a number above
+    /// `since`, in the order of their numbers. 0: all that are known.
+    pub fn rejections(&self, since: u64) -> RecentRejections {
+        let mut fresh = self.ask(|_, reply| Order::Rejections(reply)).concat();
+        fresh.sort_by_key(|rejection| rejection.unix_micros);
+        let mut known = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.into_iter().for_each(|rejection| known.push(rejection));
+        RecentRejections { rejections: known.since(since), last: known.last() }
     }
 
     /// Publishes messages below `$SYS/`, each a topic and what it retains from now on; an empty one clears. Returns when
@@ -239,13 +284,17 @@ impl Node {
     }
 
     /// Asks every shard and waits for their answers, in no order. A shard that has ended gives none.
-    fn ask<T>(&self, mut order: impl FnMut(ShardId, Reply<T>) -> Order) -> Vec<T> {
+    fn ask<T>(&self, order: impl FnMut(ShardId, Reply<T>) -> Order) -> Vec<T> {
+        self.put(order).iter().collect()
+    }
+
+    /// Asks every shard. The answers end when each has given its own, or has ended.
+    fn put<T>(&self, mut order: impl FnMut(ShardId, Reply<T>) -> Order) -> Receiver<T> {
         let (reply, answers) = bounded(self.executors.len());
         for shard in self.switchboard.shards() {
             self.switchboard.order(shard, order(shard, Reply(reply.clone())));
         }
-        drop(reply);
-        answers.iter().collect()
+        answers
     }
 }
 

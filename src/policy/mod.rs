@@ -15,6 +15,6 @@ pub use certificates::{CertificatePolicy, CertificateRefusal, Listing, Presented
 pub use credentials::{Credentials, ProvedUser, StoredPassword};
 pub use limits::Limits;
 pub use principal::{ClientIdPolicy, ClientNames, ListenerPolicy, Principal, RefusedPublish};
-pub use rejections::{Rejection, Rejections};
+pub use rejections::{Attempt, Ground, Rejection, Rejections};
 pub use rules::{ClientRules, Rules};
 pub use snapshot::{Generation, Snapshot};

@@ -6,7 +6,7 @@ use crate::mqtt::connack::{ConnAck, ConnAckProperties};
 use crate::mqtt::connect::Connect;
 use crate::mqtt::{Packet, ReasonCode, Version};
 use crate::policy::rules::Rules;
-use crate::policy::{ClientIdPolicy, Principal, ProvedUser};
+use crate::policy::{ClientIdPolicy, Ground, Principal, ProvedUser};
 use crate::session::{ConnId, Will};
 use crate::time::Time;
 
@@ -52,7 +52,9 @@ impl Shard {
                 // Also those that resume a TLS session: no verifier has seen them.
                 let reason = ReasonCode::NotAuthorized;
                 let why = "The server does not accept the client's certificate, or asks for one.";
-                return self.refuse_because(conn, connect, Refusal::new(reason, why), refusal.to_string());
+                let cause = refusal.to_string();
+                let refusal = Refusal::new(Ground::Certificate(refusal), reason, why);
+                return self.refuse_because(conn, connect, refusal, cause);
             }
         }
         match self.authenticate(conn, connect) {
@@ -106,14 +108,15 @@ impl Shard {
     fn refuse_connect(&self, connect: &Connect<'_>) -> Option<Refusal> {
         use ReasonCode as R;
         let limits = &self.snapshot.limits;
-        let refusal = |reason, why| Some(Refusal::new(reason, why));
+        let refusal = |ground, reason, why| Some(Refusal::new(ground, reason, why));
         if connect.client_id.is_empty() && connect.version != Version::V5 && !connect.clean_start {
             let why = "A client without an identifier must ask for a clean session."; // [MQTT-3.1.3-8] of 3.1.1
-            return refusal(R::ClientIdentifierNotValid, why);
+            return refusal(Ground::Unsupported, R::ClientIdentifierNotValid, why);
         }
         // 3.1 allows 1 to 23 characters; here it has the freedoms of 3.1.1.
         if connect.client_id.len() > usize::from(limits.client_id_bytes) {
             return refusal(
+                Ground::Limit,
                 R::ClientIdentifierNotValid,
                 "The client identifier is longer than the server allows.",
             );
@@ -123,16 +126,16 @@ impl Shard {
         }
         let too_many = "The packet has more user properties than the server allows.";
         if !limits.allow_user(connect.properties.user) {
-            return refusal(R::QuotaExceeded, too_many);
+            return refusal(Ground::Limit, R::QuotaExceeded, too_many);
         }
         if let Some(will) = &connect.will {
             // It will be a PUBLISH and must not carry what a PUBLISH may not.
             if !limits.allow_user(will.properties.user()) {
-                return refusal(R::QuotaExceeded, too_many);
+                return refusal(Ground::Limit, R::QuotaExceeded, too_many);
             }
             if !limits.allow_topic(will.topic) {
                 let why = "The topic of the will has more bytes or levels than the server allows.";
-                return refusal(R::TopicNameInvalid, why);
+                return refusal(Ground::Limit, R::TopicNameInvalid, why);
             }
         }
         None
@@ -151,12 +154,12 @@ impl Shard {
         let session = self.clients.find(client_id).and_then(|c| self.clients[c].standing.principal.as_ref());
         if session.is_some_and(|principal| !principal.owner().is_empty() && principal.owner() != owner) {
             let why = "The session of this client identifier belongs to a client with another name.";
-            return Some(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
+            return Some(Refusal::new(Ground::Owner, ReasonCode::ClientIdentifierNotValid, why));
         }
         let sessions = self.snapshot.limits.sessions.div_ceil(u64::from(self.shards));
         if self.clients.len() as u64 >= sessions && self.clients.find(client_id).is_none() {
             let why = "The server has as many sessions as its limits allow.";
-            return Some(Refusal::new(ReasonCode::QuotaExceeded, why));
+            return Some(Refusal::new(Ground::Limit, ReasonCode::QuotaExceeded, why));
         }
         let maximum = self.connections[conn.index as usize].maximum_packet as usize;
         if connect.version == Version::V5 && maximum < SURELY_FITS {
@@ -167,7 +170,7 @@ impl Shard {
             if packet.len() > maximum {
                 // Nothing in it may be left out, and who cannot be told what holds cannot keep to it [MQTT-3.1.2-24].
                 let why = "The CONNACK would be larger than the Maximum Packet Size that the client set.";
-                return Some(Refusal::new(ReasonCode::PacketTooLarge, why));
+                return Some(Refusal::new(Ground::Limit, ReasonCode::PacketTooLarge, why));
             }
         }
         None
@@ -179,9 +182,9 @@ impl Shard {
             return Some(refusal);
         }
         let will = connect.will.as_ref().filter(|will| !self.may_leave_will(principal, will.topic));
-        will.map(|_| {
+        will.map(|will| {
             let why = "The client may not publish its will to this topic.";
-            Refusal::new(ReasonCode::NotAuthorized, why)
+            Refusal::new(self.ground_of_will(principal, will.topic), ReasonCode::NotAuthorized, why)
         })
     }
 
@@ -191,7 +194,7 @@ impl Shard {
         let needed = self.rules.as_ref().is_some_and(Rules::needs_names);
         if principal.certificate.is_some() && !named && needed {
             let why = "The client's certificate must have one Common Name, and no other.";
-            return Some(Refusal::new(ReasonCode::NotAuthorized, why));
+            return Some(Refusal::new(Ground::Name, ReasonCode::NotAuthorized, why));
         }
         let (fits, why) = match self.snapshot.client_id {
             ClientIdPolicy::Any => return None,
@@ -203,24 +206,26 @@ impl Shard {
                 "The client identifier must begin with the client's name.",
             ),
         };
-        (!fits).then(|| Refusal::new(ReasonCode::ClientIdentifierNotValid, why))
+        (!fits).then(|| Refusal::new(Ground::Name, ReasonCode::ClientIdentifierNotValid, why))
     }
 
     /// CONNACK with a failure, then close. 3.1.1 has few codes; what it cannot say, it does not say.
     pub(super) fn refuse(&mut self, conn: ConnId, connect: &Connect<'_>, refusal: Refusal) {
-        self.refuse_because(conn, connect, refusal, refusal.why.to_owned());
+        let cause = refusal.why.to_owned();
+        self.refuse_because(conn, connect, refusal, cause);
     }
 
     /// The same; who runs the broker is told more than the client.
     fn refuse_because(&mut self, conn: ConnId, connect: &Connect<'_>, refusal: Refusal, cause: String) {
-        self.reject_connect(conn, Some(connect), cause);
-        *self.counters.refusals.entry(refusal.reason).or_default() += 1;
-        self.send_refusal(conn, refusal);
-        self.close(conn, CloseCause::Refused(refusal.reason));
+        let reason = refusal.reason;
+        self.reject_connect(conn, Some(connect), refusal.ground.clone(), cause);
+        *self.counters.refusals.entry(reason).or_default() += 1;
+        self.send_refusal(conn, &refusal);
+        self.close(conn, CloseCause::Refused(reason));
     }
 
-    pub(super) fn send_refusal(&mut self, conn: ConnId, refusal: Refusal) {
-        let Refusal { reason, why } = refusal;
+    pub(super) fn send_refusal(&mut self, conn: ConnId, refusal: &Refusal) {
+        let Refusal { reason, why, .. } = *refusal;
         self.counters.connects_refused += 1;
         let v5 = self.connections[conn.index as usize].version == Version::V5;
         if v5 || reason.connect_return_code().is_some() {
@@ -351,6 +356,7 @@ impl Shard {
 fn refuse_authentication(connect: &Connect<'_>) -> Option<Refusal> {
     connect.properties.authentication_method.map(|_| {
         Refusal::new(
+            Ground::Unsupported,
             ReasonCode::BadAuthenticationMethod,
             "The server does not support this authentication method.",
         )

@@ -45,6 +45,8 @@ pub struct Counters {
     pub violations: BTreeMap<Violation, u64>,
     /// CONNECT packets refused, by reason code.
     pub refusals: BTreeMap<ReasonCode, u64>,
+    /// Refused publishes, wills and subscriptions that are not among the rejections: there were too many in one turn.
+    pub rejections_left_out: u64,
     /// Times a connection was paused.
     pub pauses: u64,
 }

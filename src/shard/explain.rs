@@ -1,19 +1,21 @@
 //! Why something was refused, in a sentence: the Reason Strings of 5.0. Who may be sent one is not known here.
 
 use crate::mqtt::{Packet, PacketType, ReasonCode};
+use crate::policy::Ground;
 
 use super::effect::CloseCause;
 
-/// Why CONNECT is refused: the code, and a sentence for whoever reads the client's log.
-#[derive(Clone, Copy, Debug)]
+/// Why CONNECT is refused: the ground, the code, and a sentence for whoever reads the client's log.
+#[derive(Clone, Debug)]
 pub(super) struct Refusal {
+    pub(super) ground: Ground,
     pub(super) reason: ReasonCode,
     pub(super) why: &'static str,
 }
 
 impl Refusal {
-    pub(super) fn new(reason: ReasonCode, why: &'static str) -> Refusal {
-        Refusal { reason, why }
+    pub(super) fn new(ground: Ground, reason: ReasonCode, why: &'static str) -> Refusal {
+        Refusal { ground, reason, why }
     }
 }
 

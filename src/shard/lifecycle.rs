@@ -2,6 +2,7 @@
 
 use crate::mqtt::disconnect::Disconnect;
 use crate::mqtt::{Packet, ReasonCode, Version, Violation};
+use crate::policy::Ground;
 use crate::session::{ConnId, Outgoing};
 use crate::time::Time;
 
@@ -9,6 +10,7 @@ use super::Shard;
 use super::connection::{Connection, Phase};
 use super::effect::{CloseCause, Effect, End};
 use super::explain::{Refusal, why_closed};
+use super::rejected::Act;
 use super::system::replace;
 
 /// Who the wheel visits: a place, whoever is there by then. A place that has a visit booked is booked again only for
@@ -109,11 +111,12 @@ impl Shard {
                 self.disconnect(conn, violation.reason_code(), CloseCause::Violation(violation));
             }
             Phase::Connecting => {
-                self.reject_connect(conn, None, violation.describe().to_owned());
+                let (ground, why) = (Ground::Protocol(violation), violation.describe());
+                self.reject_connect(conn, None, ground.clone(), why.to_owned());
                 // A malformed 3.1.1 CONNECT is closed without a word; an unknown level is told so.
                 let v5 = self.connections[conn.index as usize].version == Version::V5;
                 if v5 || violation == Violation::UnsupportedVersion {
-                    self.send_refusal(conn, Refusal::new(violation.reason_code(), violation.describe()));
+                    self.send_refusal(conn, &Refusal::new(ground, violation.reason_code(), why));
                 } else {
                     self.counters.connects_refused += 1;
                 }
@@ -191,6 +194,7 @@ impl Shard {
             self.publish_will(&will, publisher);
         } else {
             self.counters.publishes_refused += 1;
+            self.reject_act(client, Act::Will(will.topic()), ReasonCode::NotAuthorized);
         }
     }
 
@@ -215,6 +219,7 @@ impl Shard {
     /// What time it is, once a turn before anything else. Visits whoever is due.
     pub fn handle_time(&mut self, now: Time) {
         self.now = self.now.max(now);
+        self.rejections.begin_turn();
         let mut due = std::mem::take(&mut self.due);
         self.wheel.expire(self.now, &mut due);
         for (at, visit) in due.drain(..) {

@@ -16,6 +16,7 @@
 //!
 //! **Invariant**: nothing here reads a clock, draws a random number, or iterates a hash map where the order shows.
 
+mod aftermath;
 mod alias;
 mod client;
 mod connect;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
+pub use aftermath::{Aftermath, LISTED, PutOut, REASONS, Withdrawn};
 pub use counters::{Counters, Drops, Paused};
 pub use effect::{CloseCause, Effect, End};
 pub use message::Message;
@@ -201,6 +203,8 @@ pub struct Shard {
     epoch: u32,
     /// How far the sweep after an install has come; `None`: it is over.
     swept: Option<u32>,
+    /// What the last install has done so far.
+    aftermath: Aftermath,
     rejections: Rejections,
     connections: Vec<Connection>,
     open_connections: usize,
@@ -266,6 +270,7 @@ impl Shard {
             snapshot,
             epoch: 1,
             swept: None,
+            aftermath: Aftermath::default(),
             rejections: Rejections::default(),
             connections: Vec::new(),
             open_connections: 0,
@@ -354,6 +359,17 @@ impl Shard {
         self.snapshot = snapshot;
         self.epoch += 1;
         self.swept = Some(0);
+        self.aftermath = Aftermath::default();
+    }
+
+    /// Everybody has been judged by the snapshot that is installed.
+    pub fn is_swept(&self) -> bool {
+        self.swept.is_none()
+    }
+
+    /// What the last install has done so far; once [`Shard::is_swept`], all of it.
+    pub fn aftermath(&self) -> &Aftermath {
+        &self.aftermath
     }
 
     /// The next thing the driver must do.

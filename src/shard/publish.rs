@@ -15,6 +15,7 @@ use super::Shard;
 use super::effect::CloseCause;
 use super::mesh::Work;
 use super::message::{Body, Slots, Ticket};
+use super::rejected::Act;
 
 /// The publishes of one read that wait to be sent on as one run.
 #[derive(Debug, Default)]
@@ -131,8 +132,9 @@ impl Shard {
         self.counters.messages_received += 1;
         self.counters.payload_bytes_received += publish.payload.len() as u64;
         self.counters.publishes_refused += 1;
-        let c = &self.clients[client];
         let reason = ReasonCode::NotAuthorized;
+        self.reject_act(client, Act::Publish(publish.topic, publish.qos), reason);
+        let c = &self.clients[client];
         if c.version != Version::V5 && self.snapshot.refused_publish_v3 == RefusedPublish::Close {
             let conn = c.conn.expect("who publishes is connected");
             self.disconnect(conn, reason, CloseCause::Refused(reason));
@@ -189,6 +191,7 @@ impl Shard {
     pub(super) fn route(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
         let outcome = if run.retain && !self.retain(&run) {
             self.give_back(&run);
+            self.reject_retained(run.topic(), run.qos);
             Outcome::Refused(ReasonCode::QuotaExceeded)
         } else if self.distribute(&run) {
             Outcome::Matched

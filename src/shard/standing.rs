@@ -13,12 +13,13 @@ use std::sync::Arc;
 use crate::mqtt::ReasonCode;
 use crate::policy::certificates::Trusted;
 use crate::policy::rules::{Action, ClientRules, FilterVerdict, Rules};
-use crate::policy::{CertificateRefusal, Presented, Principal, ProvedUser};
+use crate::policy::{CertificateRefusal, Ground, Presented, Principal, ProvedUser};
 use crate::session::{ConnId, Outgoing};
 
 use super::Shard;
 use super::connection::Phase;
 use super::effect::CloseCause;
+use super::rejected::Act;
 
 /// Clients that the sweep judges in a turn.
 const SWEPT: usize = 256;
@@ -116,6 +117,37 @@ impl Shard {
         Standing { rules: own, ..Standing::default() }.may_publish(self.rules.as_ref(), topic)
     }
 
+    /// What speaks against an act that a client was refused as not authorised.
+    pub(super) fn ground(&self, client: u32, act: Act<'_>) -> Ground {
+        let standing = &self.clients[client].standing;
+        match act {
+            Act::Publish(topic, _) | Act::Will(topic) => {
+                self.ground_of_publish(standing.rules.as_ref(), topic)
+            }
+            Act::Subscribe(filter) => {
+                let judged = standing.rules.as_ref().zip(self.rules.as_ref());
+                let decided = judged.and_then(|(own, rules)| rules.judge_filter(own, filter).rule);
+                Ground::Rules { decided }
+            }
+        }
+    }
+
+    /// The same for the will of a client that is connecting.
+    pub(super) fn ground_of_will(&self, principal: &Principal, topic: &str) -> Ground {
+        let own = self.rules.as_ref().map(|rules| rules.client(principal.client_name(self.snapshot.names)));
+        self.ground_of_publish(own.as_ref(), topic)
+    }
+
+    fn ground_of_publish(&self, own: Option<&ClientRules>, topic: &str) -> Ground {
+        if is_system(topic) {
+            return Ground::System;
+        }
+        let judged = own.zip(self.rules.as_ref());
+        Ground::Rules {
+            decided: judged.and_then(|(own, rules)| rules.judge(own, Action::Publish, topic).rule),
+        }
+    }
+
     /// Whether a connection's certificate, or that it has none, is what its listener asks for.
     pub(super) fn judge_certificate(
         &self,
@@ -145,11 +177,12 @@ impl Shard {
         self.clients[client].standing.epoch = self.epoch;
         match self.still_accept(client) {
             Ok(trusted) => self.clients[client].standing.trusted = trusted,
-            Err(why) => {
+            Err((ground, why)) => {
                 self.clients[client].will = None;
                 if let Some(conn) = self.clients[client].conn {
                     self.counters.expelled += 1;
-                    self.reject_client(conn, client, why);
+                    self.aftermath.put_out(&self.clients[client].client_id, &why);
+                    self.reject_client(client, ground, why);
                     self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::NotAccepted);
                     if self.clients.by_key(key).is_none() {
                         return false;
@@ -179,7 +212,7 @@ impl Shard {
     }
 
     /// Whether a client whose CONNECT was accepted would be accepted still, and who trusts it; else why not.
-    fn still_accept(&self, client: u32) -> Result<Option<Trusted>, String> {
+    fn still_accept(&self, client: u32) -> Result<Option<Trusted>, (Ground, String)> {
         let c = &self.clients[client];
         let principal = c.standing.principal.as_deref();
         let certificate = principal.and_then(|p| p.certificate.as_deref());
@@ -195,16 +228,20 @@ impl Shard {
                 self.snapshot.certificates.judge_again(certificate, optional, self.unix_secs(), earlier)
             }
         };
-        let trusted = judged.map_err(|refusal| refusal.to_string())?;
+        let because = |refusal: CertificateRefusal| {
+            let why = refusal.to_string();
+            (Ground::Certificate(refusal), why)
+        };
+        let trusted = judged.map_err(because)?;
         let proved = principal.and_then(|p| p.user.as_ref());
         // Of who is not connected only what was proved counts.
         if (c.conn.is_some() || proved.is_some()) && !self.snapshot.credentials.still_accept(proved) {
             let why = "the user is gone or has another password, or credentials are required now";
-            return Err(why.to_owned());
+            return Err((Ground::Credentials, why.to_owned()));
         }
         let anonymous = Principal::default();
         match self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id) {
-            Some(refusal) => Err(refusal.why.to_owned()),
+            Some(refusal) => Err((refusal.ground, refusal.why.to_owned())),
             None => Ok(trusted),
         }
     }
@@ -216,6 +253,7 @@ impl Shard {
             let (slot, position) = (sub.slot, sub.position as usize);
             let Some(reading) = self.judge_filter(client, self.slots.filter(slot)) else {
                 self.counters.subscriptions_withdrawn += 1;
+                self.aftermath.withdraw(&self.clients[client].client_id, self.slots.filter(slot));
                 self.withdraw(client, at);
                 continue;
             };

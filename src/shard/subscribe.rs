@@ -24,6 +24,7 @@ use super::Shard;
 use super::client::Subscription;
 use super::mesh::Work;
 use super::message::Body;
+use super::rejected::Act;
 use super::slots::{Flags, Subscriber};
 use super::standing::Reading;
 
@@ -99,6 +100,7 @@ impl Shard {
             let code = match judged {
                 Err(reason) => {
                     self.counters.subscribes_refused += 1;
+                    self.reject_act(client, Act::Subscribe(filter), reason);
                     reason as u8
                 }
                 Ok(reading) => {

@@ -15,7 +15,7 @@ use crate::mqtt::ReasonCode;
 use crate::mqtt::connect::Connect;
 use crate::policy::credentials::{CredentialRefusal, Credentials, Judgement, Proof, StoredPassword};
 use crate::policy::verified::{LoginKey, Verified};
-use crate::policy::{Generation, ProvedUser};
+use crate::policy::{Generation, Ground, ProvedUser};
 use crate::session::ConnId;
 
 use super::Shard;
@@ -331,10 +331,12 @@ impl Shard {
 }
 
 const LIMITED: Refusal = Refusal {
+    ground: Ground::Limit,
     reason: ReasonCode::ConnectionRateExceeded,
     why: "There were too many wrong passwords from the client's address.",
 };
 const BUSY: Refusal = Refusal {
+    ground: Ground::Limit,
     reason: ReasonCode::ServerBusy,
     why: "The server has more passwords to verify than it can in time.",
 };
@@ -344,10 +346,12 @@ const BUSY: Refusal = Refusal {
 fn explain(refusal: CredentialRefusal) -> Refusal {
     match refusal {
         CredentialRefusal::Wrong => Refusal {
+            ground: Ground::Credentials,
             reason: ReasonCode::BadUserNameOrPassword,
             why: "The user name or the password is not right.",
         },
         CredentialRefusal::Missing => Refusal {
+            ground: Ground::Credentials,
             reason: ReasonCode::NotAuthorized,
             why: "The client must send a user name and a password.",
         },

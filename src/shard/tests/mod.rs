@@ -13,6 +13,7 @@ mod questions;
 mod resources;
 mod shared;
 mod system;
+mod told;
 mod verifying;
 mod violations;
 
