@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::compile::{Compiled, Earlier, compile};
-use super::config::{Config, Draft, Listener};
+use super::config::{Config, Draft, Listener, rule_tests};
 use super::data_dir;
 use super::diff::{Change, Effect, diff};
 use super::disk::{self, Disk, FileFault, OsDisk};
@@ -249,6 +249,10 @@ impl Store {
         let problems = validate::whole(&config);
         if !problems.is_empty() {
             return Err(ApplyError::Invalid(self.file.clone(), Problems(problems)));
+        }
+        let failed = rule_tests::failed(&config);
+        if !failed.is_empty() {
+            return Err(ApplyError::Invalid(self.file.clone(), Problems(located(&text, failed))));
         }
         let mut warnings = self.warnings(&config, draft.warnings);
         let changes = self.changes(&config);

@@ -113,15 +113,36 @@ fn a_bad_edit_changes_nothing_and_names_every_problem() {
 #[test]
 fn a_change_that_needs_a_restart_is_refused_by_name_and_taken_at_the_start() {
     let (folder, mut store) = applied_once();
-    folder.edit("127.0.0.1:9883", "127.0.0.1:9999");
+    folder.edit("format = \"text\"", "format = \"json\"");
     folder.edit("topic_levels = 128", "topic_levels = 12");
     let Err(ApplyError::Restart(changes)) = store.prepare(Occasion::Running).map(|_| ()) else {
         panic!("it was not refused")
     };
     assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].path, "admin.address");
+    assert_eq!(changes[0].path, "log.format");
     let committed = apply(&mut store, Occasion::Start).unwrap();
     assert_eq!(committed.applied.config.limits.topic_levels, 12);
+}
+
+#[test]
+fn a_rule_test_that_fails_refuses_the_apply_and_says_what_the_rules_say() {
+    let (folder, mut store) = applied_once();
+    let rules = "[[rule]]\nname = \"all\"\naccess = \"read\"\nclient_match = \"all\"\ntopic_match = \"all\"\n\
+        [[rule_test]]\nname = \"mine\"\naction = \"subscribe\"\ntopic = \"a/#\"\nexpect = \"allowed\"\n\
+        [[rule_test]]\nname = \"quiet\"\nclient = \"d\"\naction = \"publish\"\ntopic = \"a\"\nexpect = \"refused\"\n\
+        [[rule_test]]\nname = \"ours\"\naction = \"publish\"\ntopic = \"$SYS/a\"\nexpect = \"refused\"\n";
+    fs::write(folder.file(), format!("{}{rules}", folder.text())).unwrap();
+    let applied = apply(&mut store, Occasion::Running).unwrap().applied.config;
+    assert_eq!(applied.rule_tests.len(), 3);
+    folder
+        .edit("access = \"read\"\nclient_match = \"all\"", "access = \"read-write\"\nclient_match = \"all\"");
+    let Err(ApplyError::Invalid(_, problems)) = store.prepare(Occasion::Running).map(|_| ()) else {
+        panic!("it was taken")
+    };
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    let problem = &problems.0[0];
+    assert_eq!(problem.path, "rule_test[1]");
+    assert!(problem.line.is_some() && problem.what.contains("ALLOWED by rule 1 \"all\""), "{problem}");
 }
 
 #[test]

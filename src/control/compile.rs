@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{Config, Listener, RulesApply};
+use super::config::{Admin, Config, Diagnostics, Listener, Log, RulesApply};
 use super::problem::Problem;
 use super::secure::{self, Identity, Source};
 use crate::policy::certificates::{NoTrust, Trust};
@@ -20,10 +20,16 @@ pub struct Compiled {
     pub(super) snapshot: Snapshot,
     /// Where clients connect, and what is asked of them, in the order of the file; empty if the broker is disabled.
     pub(super) listeners: Vec<(Listener, ListenerPolicy)>,
-    /// What listeners with TLS present; `None`: there is none.
+    /// What listeners with TLS present, and the console and the API with TLS; `None`: there is none.
     pub(super) identity: Option<Identity>,
     /// How often `$SYS` is brought up to date; `None`: it is empty.
     pub(super) sys_interval: Option<Duration>,
+    /// Console and API.
+    pub admin: Admin,
+    /// The log.
+    pub log: Log,
+    /// The log of MQTT messages.
+    pub diagnostics: Diagnostics,
     /// What was found that its author may not have meant.
     pub(super) warnings: Vec<Problem>,
 }
@@ -58,6 +64,7 @@ pub fn compile(
     let listeners: Vec<_> =
         config.open_listeners().map(|(_, listener)| (listener.clone(), policy(listener))).collect();
     let tls = listeners.iter().any(|(listener, _)| listener.tls);
+    let admin_tls = config.admin.enabled && config.admin.tls;
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut trust: Arc<dyn Trust> = Arc::new(NoTrust);
     if tls || earlier == Earlier::Tls || !config.authorities.is_empty() {
@@ -70,7 +77,7 @@ pub fn compile(
         }
     }
     let mut identity = None;
-    if tls {
+    if tls || admin_tls {
         match Source::new(config, data).identity(secure::now()) {
             Ok(found) => {
                 warnings.extend(found.warnings.iter().cloned());
@@ -87,7 +94,8 @@ pub fn compile(
     let secs = config.status.sys_interval_secs;
     let sys_interval = (secs > 0).then(|| Duration::from_secs(secs.into()));
     let snapshot = snapshot(config, generation, trust);
-    Ok(Compiled { snapshot, listeners, identity, sys_interval, warnings })
+    let (admin, log, diagnostics) = (config.admin.clone(), config.log, config.diagnostics.clone());
+    Ok(Compiled { snapshot, listeners, identity, sys_interval, admin, log, diagnostics, warnings })
 }
 
 fn snapshot(config: &Config, generation: Generation, trust: Arc<dyn Trust>) -> Snapshot {

@@ -2,7 +2,7 @@
 //! that. It opens nothing and knows neither files nor the running broker.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use toml::de::DeTable;
 
@@ -14,12 +14,18 @@ use crate::policy::rules::Rule;
 use crate::policy::{Generation, Limits};
 
 mod access;
+mod operator;
+pub mod reference;
+pub(super) mod rule_tests;
+pub(super) mod values;
 
-pub(super) use access::{ACCESSES, CLIENT_IDS, LISTINGS, MATCHES, Match, REFUSED_PUBLISH, RULES_APPLY};
+pub(super) use access::{ACCESSES, MATCHES, Match};
 pub use access::{
     Authority, BrokerCertificate, BrokerChoice, Certificates, ClientCertificate, Credentials, RuleSettings,
     RulesApply, User,
 };
+pub use operator::{Admin, Diagnostics, Direction, Level, Log, LogFormat, Status};
+pub use rule_tests::RuleTest;
 
 /// The text of a fresh configuration, with its comments.
 pub const FRESH: &str = include_str!("fresh.toml");
@@ -60,6 +66,8 @@ pub struct Config {
     pub rule_settings: RuleSettings,
     /// Topic rules, in their order.
     pub rules: Vec<Rule>,
+    /// What must come true of them.
+    pub rule_tests: Vec<RuleTest>,
     /// Console and API.
     pub admin: Admin,
     /// Sessions and messages.
@@ -70,6 +78,8 @@ pub struct Config {
     pub status: Status,
     /// The log.
     pub log: Log,
+    /// The log of MQTT messages.
+    pub diagnostics: Diagnostics,
 }
 
 /// One address at which clients connect.
@@ -100,13 +110,6 @@ pub enum Protocol {
     WebSocket,
 }
 
-/// Console and API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where they will listen.
-    pub address: SocketAddr,
-}
-
 /// Sessions and messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
@@ -127,56 +130,14 @@ pub enum Storage {
     Disk,
 }
 
-/// What the broker says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Seconds between two looks at the counters for what is published below `$SYS`; 0 = nothing is.
-    pub sys_interval_secs: u16,
-}
-
-/// The log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// The least severe events that are written.
-    pub level: Level,
-}
-
-/// How severe an event of the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Something failed.
-    Error,
-    /// Something may fail.
-    Warn,
-    /// What an operator wants to know.
-    Info,
-    /// What a developer wants to know.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
 /// How the file writes each of them.
 pub(super) const PROTOCOLS: &[(&str, Protocol)] =
     &[("tcp", Protocol::Tcp), ("websocket", Protocol::WebSocket)];
 pub(super) const PACKETS_PER_FRAME: &[(&str, PacketsPerFrame)] =
     &[("many", PacketsPerFrame::Many), ("one", PacketsPerFrame::One)];
 pub(super) const STORAGES: &[(&str, Storage)] = &[("memory", Storage::Memory), ("disk", Storage::Disk)];
-pub(super) const LEVELS: &[(&str, Level)] = &[
-    ("error", Level::Error),
-    ("warn", Level::Warn),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-    ("trace", Level::Trace),
-];
-
-/// Largest packet that MQTT can frame: [MQTT-1.5.5], 4 bytes of length, and the header itself.
-const PACKET_BYTES_MOST: u32 = 268_435_455;
-
 /// Where WebSocket clients of a listener without a path connect.
 pub const PATH: &str = "/mqtt";
-
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Draft {
     /// Reads and validates a whole text.
@@ -281,58 +242,40 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
 }
 
 fn made_from(root: &mut Section<'_>) -> Option<Generation> {
-    const ABSENT: u64 = u64::MAX;
-    let generation = root.number("generation", ABSENT, 0..=i64::MAX as u64);
-    (generation != ABSENT).then_some(Generation(generation))
+    root.whole_if_there("generation").map(Generation)
 }
 
 fn read_config(root: &mut Section<'_>, problems: &mut Vec<Problem>) -> Config {
-    let enabled = root.boolean("enabled", false);
+    let enabled = root.boolean("enabled");
     let mut listeners = Vec::new();
     for section in root.sections("listener") {
         listeners.extend(read_listener(section, problems));
     }
-    let certificates = access::read_certificates(root.section("certificates"), problems);
-    let client_certificates = access::read_client_certificates(root.sections("client_certificate"), problems);
-    let credentials = access::read_credentials(root.section("credentials"), problems);
-    let users = access::read_users(root.sections("user"), problems);
-    let broker_certificate = access::read_broker_certificate(root.section("broker_certificate"), problems);
-    let authorities = access::read_authorities(root.sections("authority"), problems);
-    let rule_settings = access::read_rule_settings(root.section("rules"), problems);
-    let rules = access::read_rules(root.sections("rule"), problems);
-    let admin = read_admin(root.section("admin"), problems);
-    let broker = read_broker(root.section("broker"), problems);
-    let limits = read_limits(root.section("limits"), problems);
-    let mut status = root.section("status");
-    let sys_interval_secs = status.number("sys_interval_secs", 10, 0..=u16::MAX);
-    problems.extend(status.finish());
-    let mut log = root.section("log");
-    let level = log.choice("level", LEVELS, Level::Info);
-    problems.extend(log.finish());
-    let status = Status { sys_interval_secs };
     Config {
         enabled,
         listeners,
-        certificates,
-        client_certificates,
-        credentials,
-        users,
-        broker_certificate,
-        authorities,
-        rule_settings,
-        rules,
-        admin,
-        broker,
-        limits,
-        status,
-        log: Log { level },
+        certificates: access::read_certificates(root.section("certificates"), problems),
+        client_certificates: access::read_client_certificates(root.sections("client_certificate"), problems),
+        credentials: access::read_credentials(root.section("credentials"), problems),
+        users: access::read_users(root.sections("user"), problems),
+        broker_certificate: access::read_broker_certificate(root.section("broker_certificate"), problems),
+        authorities: access::read_authorities(root.sections("authority"), problems),
+        rule_settings: access::read_rule_settings(root.section("rules"), problems),
+        rules: access::read_rules(root.sections("rule"), problems),
+        rule_tests: rule_tests::read(root.sections("rule_test"), problems),
+        admin: operator::read_admin(root.section("admin"), problems),
+        broker: read_broker(root.section("broker"), problems),
+        limits: read_limits(root.section("limits"), problems),
+        status: operator::read_status(root.section("status"), problems),
+        log: operator::read_log(root.section("log"), problems),
+        diagnostics: operator::read_diagnostics(root.section("diagnostics"), problems),
     }
 }
 
 /// `None`: it has a problem without which there is no listener, and that was reported.
 fn read_listener(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Option<Listener> {
-    let protocol = section.choice("protocol", PROTOCOLS, Protocol::Tcp);
-    let enabled = section.boolean("enabled", true);
+    let protocol = section.choice("protocol", PROTOCOLS);
+    let enabled = section.boolean("enabled");
     let before = section.problems();
     let address = section.parsed("address", "write IP:PORT, such as \"127.0.0.1:1883\" or \"[::]:1883\"");
     if address.is_none() && section.problems() == before {
@@ -340,77 +283,55 @@ fn read_listener(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Optio
     }
     let path = section.string("path").map(str::to_owned);
     let packets_per_frame = section.choice_if_there("packets_per_frame", PACKETS_PER_FRAME);
-    let tls = section.boolean("tls", false);
-    let require_client_certificate = section.boolean("require_client_certificate", true);
+    let tls = section.boolean("tls");
+    let require_client_certificate = section.boolean("require_client_certificate");
     validate::listener(&mut section, protocol, path.as_deref(), packets_per_frame);
     problems.extend(section.finish());
     let address = address?;
     Some(Listener { protocol, address, path, packets_per_frame, tls, require_client_certificate, enabled })
 }
 
-fn read_admin(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Admin {
-    let address = section.parsed("address", "write IP:PORT, such as \"127.0.0.1:9883\"");
-    problems.extend(section.finish());
-    Admin { address: address.unwrap_or(SocketAddr::new(LOOPBACK, 9883)) }
-}
-
 fn read_broker(mut section: Section<'_>, problems: &mut Vec<Problem>) -> Broker {
-    let persistent_sessions = section.boolean("persistent_sessions", true);
-    let storage = section.choice("storage", STORAGES, Storage::Memory);
+    let persistent_sessions = section.boolean("persistent_sessions");
+    let storage = section.choice("storage", STORAGES);
     if storage == Storage::Disk {
         section.report("storage", "`disk` is not available yet".into(), "write \"memory\"".into());
     }
-    let response_information = section.string("response_information").unwrap_or_default().to_owned();
+    let response_information = section.text("response_information").to_owned();
     validate::response_information(&mut section, &response_information);
     problems.extend(section.finish());
     Broker { persistent_sessions, storage, response_information }
 }
 
 fn read_limits(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Limits {
-    let d = Limits::default();
     let limits = Limits {
-        packet_bytes: s.size("packet_bytes", d.packet_bytes, 128..=PACKET_BYTES_MOST),
-        connect_packet_bytes: s.size("connect_packet_bytes", d.connect_packet_bytes, 128..=PACKET_BYTES_MOST),
-        // [MQTT-3.1.3-5]: a server must take 23.
-        client_id_bytes: s.number("client_id_bytes", d.client_id_bytes, 23..=u16::MAX),
-        topic_bytes: s.number("topic_bytes", d.topic_bytes, 1..=u16::MAX),
-        topic_levels: s.number("topic_levels", d.topic_levels, 1..=u16::MAX),
-        subscriptions_per_client: s.number(
-            "subscriptions_per_client",
-            d.subscriptions_per_client,
-            1..=u32::MAX,
-        ),
-        filters_per_packet: s.number("filters_per_packet", d.filters_per_packet, 1..=u16::MAX),
-        inflight_messages: s.number("inflight_messages", d.inflight_messages, 1..=u16::MAX),
-        // [MQTT-3.2.2.3.3]: a Receive Maximum of 0 is a protocol error.
-        receive_maximum: s.number("receive_maximum", d.receive_maximum, 1..=u16::MAX),
-        topic_aliases_in: s.number("topic_aliases_in", d.topic_aliases_in, 0..=u16::MAX),
-        // Each delivery looks through them.
-        topic_aliases_out: s.number("topic_aliases_out", d.topic_aliases_out, 0..=1_024),
-        backlog_messages: s.number("backlog_messages", d.backlog_messages, 0..=u32::MAX),
-        backlog_bytes: s.size("backlog_bytes", d.backlog_bytes, 0..=u32::MAX),
-        output_bytes: s.size("output_bytes", d.output_bytes, 1_024..=u32::MAX),
-        output_stall_secs: s.number("output_stall_secs", d.output_stall_secs, 1..=u16::MAX),
-        output_stall_bytes: s.size("output_stall_bytes", d.output_stall_bytes, 1..=u32::MAX),
-        connect_timeout_secs: s.number("connect_timeout_secs", d.connect_timeout_secs, 1..=u16::MAX),
-        tls_handshakes: s.number("tls_handshakes", d.tls_handshakes, 1..=u32::MAX),
-        failed_logins_per_minute: s.number(
-            "failed_logins_per_minute",
-            d.failed_logins_per_minute,
-            0..=u16::MAX,
-        ),
-        keep_alive_maximum_secs: s.number("keep_alive_maximum_secs", d.keep_alive_maximum_secs, 0..=u16::MAX),
-        session_expiry_maximum_secs: s.number(
-            "session_expiry_maximum_secs",
-            d.session_expiry_maximum_secs,
-            0..=u32::MAX,
-        ),
-        retained_messages: s.number("retained_messages", d.retained_messages, 0..=i64::MAX as u64),
-        retained_bytes: s.size("retained_bytes", d.retained_bytes, 0..=i64::MAX as u64),
-        sessions: s.number("sessions", d.sessions, 1..=i64::MAX as u64),
-        connections: s.number("connections", d.connections, 0..=u32::MAX),
-        user_properties: s.number("user_properties", d.user_properties, 0..=u16::MAX),
-        user_property_bytes: s.size("user_property_bytes", d.user_property_bytes, 0..=u32::MAX),
+        packet_bytes: s.whole("packet_bytes"),
+        connect_packet_bytes: s.whole("connect_packet_bytes"),
+        client_id_bytes: s.whole("client_id_bytes"),
+        topic_bytes: s.whole("topic_bytes"),
+        topic_levels: s.whole("topic_levels"),
+        subscriptions_per_client: s.whole("subscriptions_per_client"),
+        filters_per_packet: s.whole("filters_per_packet"),
+        inflight_messages: s.whole("inflight_messages"),
+        receive_maximum: s.whole("receive_maximum"),
+        topic_aliases_in: s.whole("topic_aliases_in"),
+        topic_aliases_out: s.whole("topic_aliases_out"),
+        backlog_messages: s.whole("backlog_messages"),
+        backlog_bytes: s.whole("backlog_bytes"),
+        output_bytes: s.whole("output_bytes"),
+        output_stall_secs: s.whole("output_stall_secs"),
+        output_stall_bytes: s.whole("output_stall_bytes"),
+        connect_timeout_secs: s.whole("connect_timeout_secs"),
+        tls_handshakes: s.whole("tls_handshakes"),
+        failed_logins_per_minute: s.whole("failed_logins_per_minute"),
+        keep_alive_maximum_secs: s.whole("keep_alive_maximum_secs"),
+        session_expiry_maximum_secs: s.whole("session_expiry_maximum_secs"),
+        retained_messages: s.whole("retained_messages"),
+        retained_bytes: s.whole("retained_bytes"),
+        sessions: s.whole("sessions"),
+        connections: s.whole("connections"),
+        user_properties: s.whole("user_properties"),
+        user_property_bytes: s.whole("user_property_bytes"),
     };
     problems.extend(s.finish());
     limits

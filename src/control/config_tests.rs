@@ -108,7 +108,7 @@ fn an_unknown_field_is_refused_with_the_nearest_known_one() {
     let unknown = problems("[[listeners]]\naddress = \"127.0.0.1:1\"\n").remove(0);
     assert_eq!((unknown.path.as_str(), unknown.remedy.as_str()), ("listeners", "did you mean `listener`?"));
     let unknown = problems("[log]\nxyz = 1\n").remove(0);
-    assert_eq!(unknown.remedy, "known here: level");
+    assert_eq!(unknown.remedy, "known here: level, format");
 }
 
 #[test]
@@ -355,4 +355,52 @@ fn warnings_tell_what_may_not_have_been_meant() {
     assert_eq!(warnings(&open("")), ["listener[0].tls"]);
     assert!(warnings(&open("tls = true\n")).is_empty() && warnings(&open("enabled = false\n")).is_empty());
     assert!(warnings(&open("").replace("0.0.0.0", "127.0.0.1")).is_empty());
+}
+
+#[test]
+fn console_and_api_are_encrypted_or_stay_on_this_machine() {
+    let admin = |fields: &str| format!("[admin]\n{fields}\n");
+    let (path, what) = problem(&admin("address = \"0.0.0.0:9883\""));
+    assert_eq!(path, "admin.address");
+    assert!(what.contains("nothing would be encrypted"), "{what}");
+    for fine in ["address = \"0.0.0.0:9883\"\ntls = true", "address = \"0.0.0.0:9883\"\nenabled = false"] {
+        assert!(Draft::read(&admin(fine)).is_ok(), "{fine}");
+    }
+    assert!(Draft::read(&admin("address = \"[::1]:9883\"")).is_ok());
+    let (path, what) = problem(&admin("password = \"swordfish\""));
+    assert!(path == "admin.password" && !what.contains("swordfish"), "{what}");
+    let (path, _) = problem(&admin("hosts = [\"https://a.example\"]"));
+    assert_eq!(path, "admin.hosts");
+    let config =
+        Draft::read(&admin(&format!("password = {HASH:?}\nhosts = [\"a.example\"]"))).unwrap().config;
+    assert!(config.admin.password.is_some() && !format!("{config:?}").contains("c2FsdHNhbHRz"));
+}
+
+#[test]
+fn what_is_logged_of_messages_is_said_by_client_topic_direction_and_packet() {
+    use crate::mqtt::packet::PacketType;
+    let diagnostics = |fields: &str| format!("[diagnostics]\n{fields}\n");
+    let text = diagnostics(
+        "topic = \"a/+\"\ndirection = \"in\"\npackets = [\"publish\", \"pubrel\"]\nfile_bytes = \"1 MiB\"",
+    );
+    let read = Draft::read(&text).unwrap().config.diagnostics;
+    assert_eq!((read.direction, read.file_bytes, read.log_messages), (Direction::In, 1 << 20, false));
+    assert_eq!(read.packets, [PacketType::Publish, PacketType::PubRel]);
+    let (path, what) = problem(&diagnostics("topic = \"a/#/b\""));
+    assert!(path == "diagnostics.topic" && what.contains("not a topic filter"), "{what}");
+    let (path, what) = problem(&diagnostics("packets = [\"publish\", \"publsh\"]"));
+    assert!(path == "diagnostics.packets" && what.contains("`publsh`"), "{what}");
+}
+
+#[test]
+fn a_rule_test_has_all_that_it_is_about() {
+    let test = |fields: &str| format!("[[rule_test]]\nname = \"t\"\n{fields}\n");
+    let whole = "action = \"publish\"\ntopic = \"a\"\nexpect = \"allowed\"";
+    assert_eq!(Draft::read(&test(whole)).unwrap().config.rule_tests[0].client, "");
+    for field in ["action", "topic", "expect"] {
+        let without: Vec<&str> = whole.lines().filter(|line| !line.starts_with(field)).collect();
+        assert_eq!(problem(&test(&without.join("\n"))).0, format!("rule_test[0].{field}"));
+    }
+    assert_eq!(problem(&test(&whole.replace("allowed", "yes"))).0, "rule_test[0].expect");
+    assert_eq!(problem(&(test(whole) + &test(whole))).0, "rule_test[1].name");
 }

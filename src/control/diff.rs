@@ -1,56 +1,30 @@
-//! What differs between two configurations and when a difference takes effect. Every field is listed by taking its
-//! struct apart completely: a new field does not compile until someone has decided when a change of it holds.
+//! What differs between two configurations and when a difference takes effect.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::config::{
-    ACCESSES, Admin, Authority, Broker, BrokerCertificate, BrokerChoice, CLIENT_IDS, Certificates,
-    ClientCertificate, Config, Credentials, LEVELS, LISTINGS, Level, Listener, Log, MATCHES, Match,
-    PACKETS_PER_FRAME, PROTOCOLS, Protocol, REFUSED_PUBLISH, RULES_APPLY, RuleSettings, RulesApply, STORAGES,
-    Status, Storage, User,
-};
-use crate::net::PacketsPerFrame;
-use crate::policy::rules::{Access, Rule};
-use crate::policy::{ClientIdPolicy, Limits, Listing, RefusedPublish, StoredPassword, Thumbprint};
+use super::config::Config;
+use super::config::values::{self, Plain};
 
-/// When a change takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// With Apply, for every client.
-    Live,
-    /// With Apply, for connections made from then on.
-    NewConnections,
-    /// With the next start only: Apply refuses it.
-    Restart,
-}
-
-impl fmt::Display for Effect {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Effect::Live => "live",
-            Effect::NewConnections => "new connections",
-            Effect::Restart => "needs a restart",
-        })
-    }
-}
+pub use super::config::reference::Effect;
 
 /// One field of a configuration, by the path the file gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// `limits.packet_bytes`
     pub path: String,
-    /// As the file would write it; of a secret, what tells it from another.
-    value: String,
-    /// It is never shown.
-    secret: bool,
+    value: Plain,
     /// When a change of it takes effect.
     pub effect: Effect,
 }
 
 impl fmt::Display for Field {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} = {}", self.path, if self.secret { "(not shown)" } else { &self.value })
+        match &self.value {
+            Plain::Secret(secret) if secret.is_empty() => write!(out, "{} = \"\"", self.path),
+            Plain::Secret(_) => write!(out, "{} = (not shown)", self.path),
+            value => write!(out, "{} = {}", self.path, value.written()),
+        }
     }
 }
 
@@ -77,135 +51,17 @@ impl fmt::Display for Change {
     }
 }
 
-/// Takes a struct apart, completely, and lists its fields with their effects.
-macro_rules! list {
-    ($out:ident, $prefix:expr, $value:expr => $type:ident { $($field:ident: $effect:ident),+ $(,)? }) => {
-        let $type { $($field),+ } = $value;
-        $($out.push(Field {
-            path: format!("{}{}", $prefix, stringify!($field)),
-            value: $field.written(),
-            secret: $field.is_secret(),
-            effect: Effect::$effect,
-        });)+
-    };
-}
-
 /// Every field of a configuration.
 #[must_use]
 pub fn fields(config: &Config) -> Vec<Field> {
-    let Config {
-        enabled,
-        listeners,
-        certificates,
-        client_certificates,
-        credentials,
-        users,
-        broker_certificate,
-        authorities,
-        rule_settings,
-        rules,
-        admin,
-        broker,
-        limits,
-        status,
-        log,
-    } = config;
     let mut out = Vec::new();
-    out.push(Field { path: "enabled".into(), value: enabled.written(), secret: false, effect: Effect::Live });
-    for (index, listener) in listeners.iter().enumerate() {
-        list!(out, format!("listener[{index}]."), listener => Listener {
-            protocol: Live, address: Live, path: Live, packets_per_frame: NewConnections, tls: Live,
-            require_client_certificate: Live, enabled: Live,
-        });
+    for group in values::of(config) {
+        for (name, value) in &group.fields {
+            let (path, effect) = (group.path(name), group.doc(name).effect);
+            out.push(Field { path, value: value.clone(), effect });
+        }
     }
-    list!(out, "certificates.", certificates => Certificates {
-        require: Live, trusted_authorized_only: Live, any_authorized: Live, trust_operating_system: Live,
-        client_id: NewConnections,
-    });
-    // Names are told apart by name: who adds one in front has not changed all the others.
-    for certificate in client_certificates {
-        list!(out, entry("client_certificate", &certificate.name), certificate => ClientCertificate {
-            name: Live, thumbprint: Live, status: Live,
-        });
-    }
-    list!(out, "credentials.", credentials => Credentials { require: Live });
-    for user in users {
-        list!(out, entry("user", &user.name), user => User { name: Live, password: Live });
-    }
-    list!(out, "broker_certificate.", broker_certificate => BrokerCertificate {
-        certificate: NewConnections, names: NewConnections,
-    });
-    for authority in authorities {
-        list!(out, entry("authority", &authority.name), authority => Authority {
-            name: Live, thumbprint: Live, issues: Live,
-        });
-    }
-    list!(out, "rules.", rule_settings => RuleSettings { apply: Live, refused_publish_v3: Live });
-    for (index, rule) in rules.iter().enumerate() {
-        rule_fields(&format!("rule[{index}]."), rule, &mut out);
-    }
-    list!(out, "admin.", admin => Admin { address: Restart });
-    list!(out, "broker.", broker => Broker {
-        persistent_sessions: Live, storage: Restart, response_information: NewConnections,
-    });
-    limit_fields(limits, &mut out);
-    list!(out, "status.", status => Status { sys_interval_secs: Live });
-    list!(out, "log.", log => Log { level: Live });
     out
-}
-
-fn rule_fields(prefix: &str, rule: &Rule, out: &mut Vec<Field>) {
-    let Rule { name, access, client, topic } = rule;
-    let (client_match, client) = Match::of_client(client);
-    let (topic_match, topic) = Match::of_topic(topic);
-    for (field, value) in [
-        ("name", name.written()),
-        ("access", access.written()),
-        ("client_match", client_match.written()),
-        ("client", client.to_owned().written()),
-        ("topic_match", topic_match.written()),
-        ("topic", topic.to_owned().written()),
-    ] {
-        let path = format!("{prefix}{field}");
-        out.push(Field { path, value, secret: false, effect: Effect::Live });
-    }
-}
-
-/// `user["alice"].`
-fn entry(table: &str, name: &str) -> String {
-    format!("{table}[{name:?}].")
-}
-
-fn limit_fields(limits: &Limits, out: &mut Vec<Field>) {
-    list!(out, "limits.", limits => Limits {
-        packet_bytes: NewConnections,
-        connect_packet_bytes: NewConnections,
-        client_id_bytes: NewConnections,
-        topic_bytes: Live,
-        topic_levels: Live,
-        subscriptions_per_client: Live,
-        filters_per_packet: Live,
-        inflight_messages: NewConnections,
-        receive_maximum: NewConnections,
-        topic_aliases_in: NewConnections,
-        topic_aliases_out: NewConnections,
-        backlog_messages: Live,
-        backlog_bytes: Live,
-        output_bytes: Live,
-        output_stall_secs: Live,
-        output_stall_bytes: Live,
-        connect_timeout_secs: NewConnections,
-        tls_handshakes: NewConnections,
-        failed_logins_per_minute: Live,
-        keep_alive_maximum_secs: NewConnections,
-        session_expiry_maximum_secs: NewConnections,
-        retained_messages: Live,
-        retained_bytes: Live,
-        sessions: Live,
-        connections: NewConnections,
-        user_properties: Live,
-        user_property_bytes: Live,
-    });
 }
 
 /// What differs, ordered by path.
@@ -219,9 +75,7 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
         }
     }
     let value = |field: &Option<Field>| field.as_ref().map(|field| field.value.clone());
-    let shown = |field: &Option<Field>| {
-        field.as_ref().map(|field| if field.secret { "one".to_owned() } else { field.value.clone() })
-    };
+    let shown = |field: &Option<Field>| field.as_ref().map(|field| field.value.shown());
     let differ = sides.into_iter().filter(|(_, [before, after])| value(before) != value(after));
     let change = |(path, [before, after]): (String, [Option<Field>; 2])| {
         let effect = before.as_ref().or(after.as_ref()).map_or(Effect::Live, |field| field.effect);
@@ -230,95 +84,10 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     differ.map(change).collect()
 }
 
-/// As the file would write it.
-trait Written {
-    fn written(&self) -> String;
-
-    /// Whether it is kept from everybody's eyes.
-    fn is_secret(&self) -> bool {
-        false
-    }
-}
-
-impl Written for StoredPassword {
-    fn written(&self) -> String {
-        self.as_phc().to_owned()
-    }
-
-    fn is_secret(&self) -> bool {
-        true
-    }
-}
-
-impl Written for Thumbprint {
-    fn written(&self) -> String {
-        format!("\"{self}\"")
-    }
-}
-
-impl Written for BrokerChoice {
-    fn written(&self) -> String {
-        format!("\"{self}\"")
-    }
-}
-
-impl Written for Vec<String> {
-    fn written(&self) -> String {
-        format!("{self:?}")
-    }
-}
-
-macro_rules! written_plainly {
-    ($($type:ty),+) => {
-        $(impl Written for $type {
-            fn written(&self) -> String {
-                self.to_string()
-            }
-        })+
-    };
-}
-
-written_plainly!(bool, u16, u32, u64);
-
-impl Written for std::net::SocketAddr {
-    fn written(&self) -> String {
-        format!("\"{self}\"")
-    }
-}
-
-impl Written for String {
-    fn written(&self) -> String {
-        format!("{self:?}")
-    }
-}
-
-impl<T: Written> Written for Option<T> {
-    fn written(&self) -> String {
-        self.as_ref().map_or_else(|| "nothing".into(), Written::written)
-    }
-}
-
-macro_rules! written_by_name {
-    ($($type:ty => $names:ident),+) => {
-        $(impl Written for $type {
-            fn written(&self) -> String {
-                let name = $names.iter().find(|(_, value)| value == self).map(|(name, _)| name);
-                format!("{:?}", name.expect("the table names every value"))
-            }
-        })+
-    };
-}
-
-written_by_name!(
-    Protocol => PROTOCOLS, PacketsPerFrame => PACKETS_PER_FRAME, Storage => STORAGES, Level => LEVELS,
-    ClientIdPolicy => CLIENT_IDS, Listing => LISTINGS, RulesApply => RULES_APPLY, RefusedPublish => REFUSED_PUBLISH,
-    Access => ACCESSES, Match => MATCHES
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::config::{Draft, FRESH};
+    use crate::control::config::{Draft, FRESH, Storage};
 
     #[test]
     fn equal_configurations_do_not_differ() {

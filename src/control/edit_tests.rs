@@ -97,7 +97,7 @@ fn an_entry_is_added_behind_its_section_replaced_by_its_key_and_removed() {
     let at = |what: &str| text.find(what).unwrap();
     assert!(at("[certificates]") < at("[[client_c") && at("[[client_c") < at("[credentials]"), "{text}");
 
-    fs::write(folder.file(), text.replace("status = \"authorized\"", "status = \"authorized\" # by Ann"))
+    fs::write(folder.file(), text.replace("\nstatus = \"authorized\"", "\nstatus = \"authorized\" # by Ann"))
         .unwrap();
     let mut edit = folder.edit();
     let upper = THUMBPRINT.to_uppercase();
@@ -106,7 +106,7 @@ fn an_entry_is_added_behind_its_section_replaced_by_its_key_and_removed() {
         Put::Replaced
     );
     edit.save().unwrap();
-    assert_eq!(folder.text(), text.replace("status = \"authorized\"", "status = \"revoked\" # by Ann"));
+    assert_eq!(folder.text(), text.replace("\nstatus = \"authorized\"", "\nstatus = \"revoked\" # by Ann"));
 
     let mut edit = folder.edit();
     edit.remove("client_certificate", by_thumbprint(THUMBPRINT)).unwrap();

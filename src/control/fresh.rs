@@ -3,13 +3,10 @@
 
 use std::path::Path;
 
-use super::config::FRESH;
+use super::config::reference;
 use super::pki::make::{self, AuthorityRequest};
 use super::pki::{KeyType, PkiError, Store};
 use super::secure;
-
-/// Where the fresh configuration shows what an authority looks like.
-const COMMENTED: &str = "# [[authority]]\n# name = \"built-in\"\n# thumbprint = \"...\"\n# issues = true\n";
 
 /// Makes an authority in the store of a data directory; the text names it as the one that issues.
 ///
@@ -21,8 +18,7 @@ pub(super) fn text(data: &Path) -> Result<String, PkiError> {
     let authority = authority(&format!("tidemq built-in authority on {host}"))
         .or_else(|_| authority("tidemq built-in authority"))?;
     let thumbprint = store.put(&authority)?;
-    let written = COMMENTED.replace("# ", "").replace("...", &thumbprint.to_string());
-    Ok(FRESH.replacen(COMMENTED, &written, 1))
+    Ok(reference::fresh_text(Some(&thumbprint.to_string())))
 }
 
 /// A host's name may be too long for a Common Name, or hold what cannot be in one.

@@ -1,11 +1,14 @@
 //! Reads one table of a TOML file field by field and keeps every problem it meets, instead of stopping at the
-//! first as a derived deserialiser would. Knows no field by name: who reads says which there are.
+//! first as a derived deserialiser would. Knows no field by name: who reads says which there are, and the reference what
+//! each of them takes.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::config::reference::{self, FieldDoc, Kind, Preset};
 use super::problem::Problem;
 use super::size;
 
@@ -16,6 +19,8 @@ const SUGGEST_FROM: f64 = 0.75;
 pub(super) struct Section<'t> {
     text: &'t str,
     path: String,
+    /// The same in the reference: `listener[]`.
+    doc: String,
     table: Option<&'t DeTable<'t>>,
     known: Vec<&'static str>,
     problems: Vec<Problem>,
@@ -24,7 +29,14 @@ pub(super) struct Section<'t> {
 impl<'t> Section<'t> {
     /// The file's own table.
     pub(super) fn root(text: &'t str, table: &'t DeTable<'t>) -> Section<'t> {
-        Section { text, path: String::new(), table: Some(table), known: Vec::new(), problems: Vec::new() }
+        Section {
+            text,
+            path: String::new(),
+            doc: String::new(),
+            table: Some(table),
+            known: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// The sub-table `name`; one that is absent reads as empty.
@@ -41,7 +53,7 @@ impl<'t> Section<'t> {
                 }
             },
         };
-        Section { text: self.text, path, table, known: Vec::new(), problems: Vec::new() }
+        Section { text: self.text, doc: path.clone(), path, table, known: Vec::new(), problems: Vec::new() }
     }
 
     /// The tables of the array `name` (`[[name]]`), in the order of the file.
@@ -53,11 +65,13 @@ impl<'t> Section<'t> {
             return Vec::new();
         };
         let mut sections = Vec::new();
+        let doc = format!("{path}[]");
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
             if let DeValue::Table(table) = item.get_ref() {
                 let (known, problems) = (Vec::new(), Vec::new());
-                sections.push(Section { text: self.text, path, table: Some(table), known, problems });
+                let (text, doc, table) = (self.text, doc.clone(), Some(table));
+                sections.push(Section { text, path, doc, table, known, problems });
             } else {
                 self.problems.push(Problem {
                     path,
@@ -75,8 +89,17 @@ impl<'t> Section<'t> {
         self.problems.len()
     }
 
+    /// What the reference says of a field.
+    fn doc(&self, name: &'static str) -> &'static FieldDoc {
+        reference::field(&self.doc, name)
+    }
+
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
+    pub(super) fn boolean(&mut self, name: &'static str) -> bool {
+        let default = match self.doc(name).default {
+            Some(Preset::Boolean(default)) => default,
+            other => unreachable!("{name} is true or false, not {other:?}"),
+        };
         let Some(value) = self.value(name) else { return default };
         value.get_ref().as_bool().unwrap_or_else(|| {
             self.report(name, wrong_type(value, "true or false"), "write `true` or `false`".into());
@@ -114,22 +137,63 @@ impl<'t> Section<'t> {
         self.table.is_some_and(|table| table.contains_key(name))
     }
 
-    /// A string out of a fixed set.
-    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
-        self.choice_if_there(name, choices).unwrap_or(default)
+    /// A string; what the reference says if it is absent or was reported.
+    pub(super) fn text(&mut self, name: &'static str) -> &'t str {
+        let default = self.default_text(name);
+        self.string(name).unwrap_or(default)
     }
 
-    /// The same; `None` if it is absent or was reported.
+    fn default_text(&self, name: &'static str) -> &'static str {
+        match self.doc(name).default {
+            Some(Preset::Text(default)) => default,
+            other => unreachable!("{name} is a text, not {other:?}"),
+        }
+    }
+
+    /// A word out of a fixed set.
+    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> T {
+        let default = self.default_text(name);
+        let chosen = self.choice_if_there(name, choices);
+        chosen.or_else(|| meant(choices, default)).expect("the default is one of the words")
+    }
+
+    /// The same without a default; `None` if it is absent or was reported.
     pub(super) fn choice_if_there<T: Copy>(
         &mut self,
         name: &'static str,
         choices: &[(&str, T)],
     ) -> Option<T> {
         let text = self.string(name)?;
-        let choice = choices.iter().find(|(known, _)| *known == text).map(|(_, choice)| *choice);
+        let choice = meant(choices, text);
         if choice.is_none() {
-            let names: Vec<String> = choices.iter().map(|(known, _)| format!("`{known}`")).collect();
-            self.report(name, format!("`{text}` is not known"), format!("write {}", names.join(" or ")));
+            self.unknown_word(name, text, choices);
+        }
+        choice
+    }
+
+    /// A list of words out of a fixed set.
+    pub(super) fn choices<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Vec<T> {
+        let mut chosen = Vec::new();
+        for text in self.strings(name) {
+            match meant(choices, &text) {
+                Some(choice) => chosen.push(choice),
+                None => self.unknown_word(name, &text, choices),
+            }
+        }
+        chosen
+    }
+
+    fn unknown_word<T>(&mut self, name: &str, text: &str, choices: &[(&str, T)]) {
+        let names: Vec<String> = choices.iter().map(|(known, _)| format!("`{known}`")).collect();
+        self.report(name, format!("`{text}` is not known"), format!("write {}", names.join(" or ")));
+    }
+
+    /// A word that has no default: what is left out must not grant anything. `None`: it was reported.
+    pub(super) fn required<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let choice = self.choice_if_there(name, choices);
+        if choice.is_none() && !self.has(name) {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
+            self.report(name, "is missing".into(), format!("write {}", names.join(" or ")));
         }
         choice
     }
@@ -144,47 +208,58 @@ impl<'t> Section<'t> {
         parsed
     }
 
-    /// A whole number within `range`.
-    pub(super) fn number<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
-    where
-        T: TryFrom<u64> + Into<u64> + Copy,
-    {
-        self.ranged(name, default, range, |value| whole_number(value.get_ref()), |number| number.to_string())
+    /// An address that has a default.
+    pub(super) fn address(&mut self, name: &'static str, remedy: &str) -> SocketAddr {
+        let default = self.default_text(name).parse().expect("the default is an address");
+        self.parsed(name, remedy).unwrap_or(default)
     }
 
-    /// A size in bytes within `range`: a whole number, or text such as `"1 MiB"`.
-    pub(super) fn size<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
-    where
-        T: TryFrom<u64> + Into<u64> + Copy,
-    {
-        let read = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
-            DeValue::String(text) => size::parse(text),
-            other => whole_number(other),
+    /// A whole number, or a size in bytes (then text such as `"1 MiB"` is taken too), within the range that the
+    /// reference gives.
+    pub(super) fn whole<T: TryFrom<u64>>(&mut self, name: &'static str) -> T {
+        let doc = self.doc(name);
+        let (Kind::Number { least, most } | Kind::Size { least, most }, Some(Preset::Number(default))) =
+            (doc.kind, doc.default)
+        else {
+            unreachable!("{name} is a whole number, not {:?}", doc.kind)
         };
-        self.ranged(name, default, range, read, |number| format!("\"{}\"", size::format(number)))
+        let number = self.ranged(name, least..=most, default, doc.kind);
+        T::try_from(number.unwrap_or(default)).ok().expect("the range fits the field")
     }
 
-    fn ranged<T>(
+    /// A whole number that need not be there.
+    pub(super) fn whole_if_there(&mut self, name: &'static str) -> Option<u64> {
+        let kind = self.doc(name).kind;
+        let Kind::Number { least, most } = kind else { unreachable!("{name} is a whole number") };
+        self.ranged(name, least..=most, least, kind)
+    }
+
+    /// `None`: it is absent or was reported.
+    fn ranged(
         &mut self,
         name: &'static str,
-        default: T,
-        range: RangeInclusive<T>,
-        read: impl Fn(&Spanned<DeValue<'_>>) -> Option<u64>,
-        write: impl Fn(u64) -> String,
-    ) -> T
-    where
-        T: TryFrom<u64> + Into<u64> + Copy,
-    {
-        let Some(value) = self.value(name) else { return default };
-        let (least, most): (u64, u64) = ((*range.start()).into(), (*range.end()).into());
-        let number = read(value).filter(|number| (least..=most).contains(number));
-        if let Some(number) = number.and_then(|number| T::try_from(number).ok()) {
-            return number;
+        range: RangeInclusive<u64>,
+        example: u64,
+        kind: Kind,
+    ) -> Option<u64> {
+        let value = self.value(name)?;
+        let is_size = matches!(kind, Kind::Size { .. });
+        let read = match value.get_ref() {
+            DeValue::String(text) if is_size => size::parse(text),
+            other => whole_number(other),
+        };
+        if let Some(number) = read.filter(|number| range.contains(number)) {
+            return Some(number);
         }
+        let write = |number: u64| match kind {
+            Kind::Size { .. } => format!("\"{}\"", size::format(number)),
+            _ => number.to_string(),
+        };
         let written = &self.text[value.span()];
-        let remedy = format!("write {} to {}, such as {}", write(least), write(most), write(default.into()));
+        let (least, most) = (write(*range.start()), write(*range.end()));
+        let remedy = format!("write {least} to {most}, such as {}", write(example));
         self.report(name, format!("{written} is not in its range"), remedy);
-        default
+        None
     }
 
     /// Records a problem with the field `name`.
@@ -228,6 +303,11 @@ impl<'t> Section<'t> {
     fn line(&self, offset: usize) -> usize {
         line_of(self.text, offset)
     }
+}
+
+/// What a word means.
+fn meant<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
+    choices.iter().find(|(known, _)| *known == text).map(|(_, choice)| *choice)
 }
 
 /// The line, from 1, of a byte of `text`.

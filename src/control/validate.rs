@@ -43,6 +43,7 @@ pub(super) fn whole(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     listeners(config, &mut problems);
     certificates(config, &mut problems);
+    admin(config, &mut problems);
     sizes(config, &mut problems);
     problems
 }
@@ -84,6 +85,20 @@ fn certificates(config: &Config, problems: &mut Vec<Problem>) {
                     .into(),
             });
         }
+    }
+}
+
+/// Tokens and passwords do not travel in the clear.
+fn admin(config: &Config, problems: &mut Vec<Problem>) {
+    let admin = &config.admin;
+    if admin.enabled && !admin.tls && !admin.address.ip().is_loopback() {
+        problems.push(Problem {
+            path: "admin.address".into(),
+            line: None,
+            what: format!("{} can be reached by others, and nothing would be encrypted", admin.address),
+            remedy: "write `tls = true` in [admin], or an address of this machine alone such as \"127.0.0.1:9883\""
+                .into(),
+        });
     }
 }
 

@@ -167,13 +167,13 @@ impl fmt::Display for BrokerChoice {
 }
 
 /// What was seen so far of what may be there once only.
-struct Once<T> {
+pub(super) struct Once<T> {
     table: &'static str,
     seen: HashMap<T, usize>,
 }
 
 impl<T: Eq + Hash> Once<T> {
-    fn new(table: &'static str) -> Once<T> {
+    pub(super) fn new(table: &'static str) -> Once<T> {
         Once { table, seen: HashMap::new() }
     }
 
@@ -186,29 +186,27 @@ impl<T: Eq + Hash> Once<T> {
 
 pub(super) fn read_certificates(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Certificates {
     let certificates = Certificates {
-        require: s.boolean("require", false),
-        trusted_authorized_only: s.boolean("trusted_authorized_only", false),
-        any_authorized: s.boolean("any_authorized", false),
-        trust_operating_system: s.boolean("trust_operating_system", true),
-        client_id: s.choice("client_id", CLIENT_IDS, ClientIdPolicy::Any),
+        require: s.boolean("require"),
+        trusted_authorized_only: s.boolean("trusted_authorized_only"),
+        any_authorized: s.boolean("any_authorized"),
+        trust_operating_system: s.boolean("trust_operating_system"),
+        client_id: s.choice("client_id", CLIENT_IDS),
     };
     problems.extend(s.finish());
     certificates
 }
 
 pub(super) fn read_credentials(mut s: Section<'_>, problems: &mut Vec<Problem>) -> Credentials {
-    let credentials = Credentials { require: s.boolean("require", false) };
+    let credentials = Credentials { require: s.boolean("require") };
     problems.extend(s.finish());
     credentials
 }
 
 pub(super) fn read_broker_certificate(mut s: Section<'_>, problems: &mut Vec<Problem>) -> BrokerCertificate {
-    let certificate = match s.string("certificate") {
-        None | Some(AUTO) => BrokerChoice::Auto,
-        Some(text) => {
-            thumbprint(&mut s, "certificate", text, &format!("write {AUTO:?}, or {}", &THUMBPRINT[6..]))
-                .map_or(BrokerChoice::Auto, BrokerChoice::Stored)
-        }
+    let certificate = match s.text("certificate") {
+        AUTO => BrokerChoice::Auto,
+        text => thumbprint(&mut s, "certificate", text, &format!("write {AUTO:?}, or {}", &THUMBPRINT[6..]))
+            .map_or(BrokerChoice::Auto, BrokerChoice::Stored),
     };
     let names = s.strings("names");
     for name in names.iter().filter(|name| !validate::is_host(name)) {
@@ -233,7 +231,7 @@ pub(super) fn read_authorities(sections: Vec<Section<'_>>, problems: &mut Vec<Pr
         if let Some(before) = thumbprint.and_then(|thumbprint| thumbprints.before(thumbprint, index)) {
             s.report("thumbprint", format!("is that of {before} too"), "remove one of them".into());
         }
-        let issues = s.boolean("issues", false);
+        let issues = s.boolean("issues");
         match issuing {
             Some(before) if issues => s.report(
                 "issues",
@@ -263,10 +261,7 @@ pub(super) fn read_client_certificates(
     for (index, mut s) in sections.into_iter().enumerate() {
         let name = name(&mut s, &mut names, index);
         let thumbprint = listed(&mut s);
-        let status = s.choice_if_there("status", LISTINGS);
-        if status.is_none() && !s.has("status") {
-            s.report("status", "is missing".into(), "write \"authorized\" or \"revoked\"".into());
-        }
+        let status = s.required("status", LISTINGS);
         if let Some(before) = thumbprint.and_then(|thumbprint| thumbprints.before(thumbprint, index)) {
             let other = certificates.iter().find(|listed| Some(listed.thumbprint) == thumbprint);
             let what = match (other.map(|listed| listed.status), status) {
@@ -317,8 +312,8 @@ pub(super) fn read_users(sections: Vec<Section<'_>>, problems: &mut Vec<Problem>
 
 pub(super) fn read_rule_settings(mut s: Section<'_>, problems: &mut Vec<Problem>) -> RuleSettings {
     let settings = RuleSettings {
-        apply: s.choice("apply", RULES_APPLY, RulesApply::Certificates),
-        refused_publish_v3: s.choice("refused_publish_v3", REFUSED_PUBLISH, RefusedPublish::Acknowledge),
+        apply: s.choice("apply", RULES_APPLY),
+        refused_publish_v3: s.choice("refused_publish_v3", REFUSED_PUBLISH),
     };
     problems.extend(s.finish());
     settings
@@ -356,9 +351,9 @@ fn read_rule(s: &mut Section<'_>) -> Option<Rule> {
     if !validate::is_name(&name) {
         s.report("name", "is not a name".into(), "write 1 to 256 bytes without control characters".into());
     }
-    let access = required(s, "access", ACCESSES);
-    let client = required(s, "client_match", MATCHES).zip(operand(s, "client_match", "client"));
-    let topic = required(s, "topic_match", MATCHES).zip(operand(s, "topic_match", "topic"));
+    let access = s.required("access", ACCESSES);
+    let client = s.required("client_match", MATCHES).zip(operand(s, "client_match", "client"));
+    let topic = s.required("topic_match", MATCHES).zip(operand(s, "topic_match", "topic"));
     let client = client.map(|(how, text)| match how {
         Match::All => ClientMatch::All,
         Match::Specific => ClientMatch::Specific(text),
@@ -370,16 +365,6 @@ fn read_rule(s: &mut Section<'_>) -> Option<Rule> {
         Match::Pattern => TopicMatch::Pattern(text),
     });
     Some(Rule { name, access: access?, client: client?, topic: topic? })
-}
-
-/// A field that has no default: what is left out must not grant anything.
-fn required<T: Copy>(s: &mut Section<'_>, field: &'static str, choices: &[(&str, T)]) -> Option<T> {
-    let choice = s.choice_if_there(field, choices);
-    if choice.is_none() && !s.has(field) {
-        let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
-        s.report(field, "is missing".into(), format!("write {}", names.join(" or ")));
-    }
-    choice
 }
 
 /// What a rule finds clients or topics by: nothing, if all are meant.
@@ -400,7 +385,7 @@ fn operand(s: &mut Section<'_>, how: &'static str, field: &'static str) -> Optio
 }
 
 /// The name of an entry: there, fit to be shown, and nobody else's.
-fn name(s: &mut Section<'_>, names: &mut Once<String>, index: usize) -> Option<String> {
+pub(super) fn name(s: &mut Section<'_>, names: &mut Once<String>, index: usize) -> Option<String> {
     let Some(name) = s.string("name") else {
         if !s.has("name") {
             s.report("name", "is missing".into(), "write `name = \"...\"`".into());
