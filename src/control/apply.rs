@@ -9,6 +9,7 @@
 //! that an edit of an old text is noticed after something else was applied in between.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,17 @@ pub struct Overrides {
     pub enable: bool,
     /// These, in place of the configured listeners. Not empty: implies `enable`.
     pub listen: Vec<Listener>,
+    /// Where console and API are, in place of what the file says.
+    pub admin: Option<AdminAt>,
+}
+
+/// Where console and API are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminAt {
+    /// Nowhere but at the socket of the data directory.
+    Off,
+    /// At this address.
+    Address(SocketAddr),
 }
 
 impl Overrides {
@@ -124,6 +136,11 @@ impl Overrides {
         config.enabled |= self.enable || !self.listen.is_empty();
         if !self.listen.is_empty() {
             config.listeners.clone_from(&self.listen);
+        }
+        match self.admin {
+            None => {}
+            Some(AdminAt::Off) => config.admin.enabled = false,
+            Some(AdminAt::Address(address)) => (config.admin.enabled, config.admin.address) = (true, address),
         }
         config
     }

@@ -210,7 +210,7 @@ fn an_edit_between_prepare_and_commit_is_not_lost() {
 fn the_command_line_stands_over_the_file_and_stays_out_of_it() {
     let folder = Folder::new();
     let listener = Draft::read("[[listener]]\naddress = \"127.0.0.1:0\"").unwrap().config.listeners.remove(0);
-    let overrides = Overrides { enable: false, listen: vec![listener] };
+    let overrides = Overrides { listen: vec![listener], ..Overrides::default() };
     let mut store = folder.store_with(overrides);
     store.write_fresh_if_absent().unwrap();
     let committed = apply(&mut store, Occasion::Start).unwrap();
@@ -225,7 +225,7 @@ fn the_command_line_stands_over_the_file_and_stays_out_of_it() {
 #[test]
 fn enable_at_the_first_start_is_written_into_the_fresh_file() {
     let folder = Folder::new();
-    let overrides = Overrides { enable: true, listen: Vec::new() };
+    let overrides = Overrides { enable: true, ..Overrides::default() };
     let store = folder.store_with(overrides);
     store.write_fresh_if_absent().unwrap();
     assert!(folder.text().contains("\nenabled = true\n"));
@@ -345,7 +345,7 @@ fn a_fresh_configuration_has_an_authority_of_its_own() {
 fn what_the_command_line_says_is_judged_with_the_file() {
     let folder = Folder::new();
     let listener = Listener::at(super::super::config::Protocol::Tcp, "127.0.0.1:0".parse().unwrap());
-    let store = folder.store_with(Overrides { enable: true, listen: vec![listener] });
+    let store = folder.store_with(Overrides { enable: true, listen: vec![listener], admin: None });
     let required = "[certificates]\nrequire = true\n[[listener]]\naddress = \"127.0.0.1:1\"\ntls = true\n";
     fs::write(folder.file(), required).unwrap();
     let Err(ApplyError::Invalid(_, problems)) = store.prepare(Occasion::Start).map(|_| ()) else {

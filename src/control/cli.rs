@@ -1,13 +1,13 @@
 //! The command line: what can be asked for, and nothing about how it is done.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::apply::Overrides;
+use super::apply::{AdminAt, Overrides};
 use super::certificates::{Ca, Cert};
 use super::completions::{Completions, Manual};
 use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
@@ -91,6 +91,10 @@ pub(super) struct Serve {
     /// packet (Eclipse Paho C). Port 0: any free port. May be given several times
     #[arg(long, value_name = "HOST:PORT|mqtts://HOST:PORT|ws[s]://HOST:PORT/PATH", value_parser = listener)]
     listen: Vec<Listener>,
+    /// Console and API listen here, or not at all (`off`), in place of what the configuration says [default with --listen:
+    /// any free port of 127.0.0.1]
+    #[arg(long, value_name = "HOST:PORT|off", value_parser = admin_at)]
+    admin: Option<AdminAt>,
     /// Number of shards [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) shards: Option<u16>,
@@ -102,7 +106,9 @@ pub(super) struct Serve {
 impl Serve {
     /// What this command line says in place of the file.
     pub(super) fn overrides(&self) -> Overrides {
-        Overrides { enable: self.enable, listen: self.listen.clone() }
+        // Who starts one for a trial may have another one running.
+        let trial = (!self.listen.is_empty()).then_some(AdminAt::Address(ANY_PORT));
+        Overrides { enable: self.enable, listen: self.listen.clone(), admin: self.admin.or(trial) }
     }
 }
 
@@ -165,6 +171,14 @@ impl FromStr for CoreList {
         cores.dedup();
         if cores.len() == listed { Ok(CoreList(cores)) } else { Err("a core is listed twice".into()) }
     }
+}
+
+/// Any free port of this machine alone.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// What `--admin` asks for.
+fn admin_at(text: &str) -> Result<AdminAt, String> {
+    if text == "off" { Ok(AdminAt::Off) } else { resolve(text).map(AdminAt::Address) }
 }
 
 /// What `--listen` asks for.

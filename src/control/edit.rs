@@ -89,6 +89,7 @@ pub enum Put {
 #[derive(Debug)]
 pub struct Edit {
     file: PathBuf,
+    text: String,
     document: DocumentMut,
     _lock: Lock,
 }
@@ -113,7 +114,13 @@ impl Edit {
             });
             EditError::Invalid(file.to_owned(), problems)
         })?;
-        Ok(Edit { file: file.to_owned(), document, _lock: lock })
+        Ok(Edit { file: file.to_owned(), text, document, _lock: lock })
+    }
+
+    /// What the file said when this began; it still does.
+    #[must_use]
+    pub fn text_before(&self) -> &str {
+        &self.text
     }
 
     /// What it says now.
@@ -201,6 +208,28 @@ impl Edit {
     ) -> Result<(), EditError> {
         let mut entries = self.take(table)?;
         entries.insert(index.min(entries.len()), entry(fields));
+        self.give(table, entries);
+        Ok(())
+    }
+
+    /// Gives the entry at `index`, from 0, these fields and no others.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn replace_at(
+        &mut self,
+        table: &'static str,
+        index: usize,
+        fields: &[(&str, Value)],
+    ) -> Result<(), EditError> {
+        let mut entries = self.take(table)?;
+        let not_there = || EditError::NotThere(format!("{table}[{index}]"));
+        let entry = entries.get_mut(index).ok_or_else(not_there)?;
+        let gone = |name: &str| !fields.iter().any(|(field, _)| *field == name);
+        let gone: Vec<String> =
+            entry.iter().map(|(name, _)| name).filter(|name| gone(name)).map(str::to_owned).collect();
+        gone.iter().for_each(|name| drop(entry.remove(name)));
+        fields.iter().for_each(|(field, value)| set_field(entry, field, value.clone()));
         self.give(table, entries);
         Ok(())
     }

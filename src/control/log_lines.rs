@@ -13,17 +13,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+pub(super) use super::config::LogFormat;
 use super::escape;
 use super::terminal::{Colours, Tone};
-
-/// How events are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogFormat {
-    /// For people.
-    Text,
-    /// A JSON object a line, for machines.
-    Json,
-}
 
 /// How events are written now; whoever holds a clone may change it.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //! which everybody on the machine can read.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use argon2::password_hash::PasswordHasher;
@@ -16,8 +17,8 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 /// Bytes of salt.
 const SALT_BYTES: usize = 16;
-/// Longest password that a CONNECT can carry `[MQTT 5.0, 3.1.3.6]`.
-const PASSWORD_BYTES: usize = u16::MAX as usize;
+/// How many bytes a new password has: no more than a CONNECT can carry `[MQTT 5.0, 3.1.3.6]`.
+pub(super) const LENGTH: RangeInclusive<usize> = 1..=u16::MAX as usize;
 
 /// Hashes a new password with a salt of its own: argon2id, in PHC form.
 ///
@@ -47,7 +48,7 @@ pub(super) fn take(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
             one_line(line)
         }
     };
-    if password.is_empty() || password.len() > PASSWORD_BYTES {
+    if !LENGTH.contains(&password.len()) {
         let cause = format!("the password has {} bytes", password.len());
         return Err(Failure::new(Exit::Invalid, cause, "give one of 1 to 65,535 bytes"));
     }

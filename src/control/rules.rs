@@ -1,9 +1,15 @@
 //! `tidemq rules`: tries, looks over and edits the topic rules. It judges by the rules' own judge alone.
 
+pub(super) mod tried;
+pub(super) mod written;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use toml_edit::Value;
+
+use self::tried::{compiled, tried};
+use self::written::{TABLE, Written, name_of};
 
 use super::apply::Overrides;
 use super::cli::{Place, named};
@@ -12,13 +18,7 @@ use super::config::{ACCESSES, Config, Draft, MATCHES, Match};
 use super::edit::Edit;
 use super::failure::{Exit, Failure};
 use super::{disk, edit::EditError};
-use crate::policy::Rules;
 use crate::policy::rules::{Access, Action, Rule};
-
-const TABLE: &str = "rule";
-
-/// Here and below it the broker alone publishes.
-const SYSTEM: &str = "$SYS";
 
 /// `tidemq rules`
 #[derive(Debug, Subcommand)]
@@ -126,11 +126,11 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::List(which) => Ok(tell(&listed(&configured(which)?))),
         Command::Test { which, client, action, topic } => {
-            let (allowed, text) = tested(&configured(which)?, client, *action, topic);
-            Ok(answered(&text, allowed))
+            let tried = tried(&configured(which)?, client, *action, topic);
+            Ok(answered(&tried.text(), tried.allowed()))
         }
         Command::Lint(which) => {
-            let rules = rules(&configured(which)?);
+            let rules = compiled(&configured(which)?);
             let found: Vec<String> = rules.lint().iter().map(ToString::to_string).collect();
             let text = if found.is_empty() { "nothing is odd".into() } else { found.join("\n") };
             Ok(answered(&text, found.is_empty()))
@@ -186,26 +186,6 @@ fn configured(which: &Which) -> Result<Config, Failure> {
     Ok(Draft::read(&text).map_err(|problems| super::apply::ApplyError::Invalid(file, problems))?.config)
 }
 
-fn rules(config: &Config) -> Rules {
-    Rules::compile(config.rules.clone()).expect("a valid configuration has no rule that is wrong")
-}
-
-/// What a test says, and whether the client may.
-fn tested(config: &Config, client: &str, action: Action, topic: &str) -> (bool, String) {
-    if action == Action::Publish && topic.split('/').next() == Some(SYSTEM) {
-        return (false, format!("REFUSED: clients never publish to {SYSTEM}, whatever the rules say"));
-    }
-    let explanation = rules(config).explain(client, action, topic);
-    let mut text = explanation.to_string();
-    if !config.rules_apply() {
-        text.push_str(
-            "\nnote: the rules do not apply: no enabled listener requires client certificates, and rules.apply is not \
-             \"always\"",
-        );
-    }
-    (explanation.allowed, text)
-}
-
 fn listed(config: &Config) -> String {
     let line = |(index, rule): (usize, &Rule)| {
         let (client_match, client) = Match::of_client(&rule.client);
@@ -227,15 +207,6 @@ fn listed(config: &Config) -> String {
     if lines.is_empty() { "there are no rules".into() } else { lines.join("\n") }
 }
 
-/// How the file writes a value.
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
-    names
-        .iter()
-        .find(|(_, known)| *known == value)
-        .map(|(name, _)| *name)
-        .expect("the table names every value")
-}
-
 /// The rule that is meant, by its position or its name.
 fn found(rules: &[Rule], asked: &str) -> Result<(usize, String), Failure> {
     let wrong = |cause: String, remedy: &str| Err(Failure::new(Exit::Given, cause, remedy));
@@ -255,21 +226,22 @@ fn found(rules: &[Rule], asked: &str) -> Result<(usize, String), Failure> {
 }
 
 fn fields(add: &Add) -> Vec<(&'static str, Value)> {
-    let mut fields: Vec<(&'static str, Value)> =
-        vec![("name", add.name.as_str().into()), ("access", name_of(ACCESSES, add.access).into())];
-    for (how, what, specific, pattern) in [
-        ("client_match", "client", &add.client, &add.client_pattern),
-        ("topic_match", "topic", &add.topic, &add.topic_pattern),
-    ] {
-        let (kind, text) = match (specific, pattern) {
-            (Some(text), _) => (Match::Specific, Some(text)),
-            (None, Some(text)) => (Match::Pattern, Some(text)),
-            (None, None) => (Match::All, None),
-        };
-        fields.push((how, name_of(MATCHES, kind).into()));
-        fields.extend(text.map(|text| (what, text.as_str().into())));
+    Written {
+        name: &add.name,
+        access: add.access,
+        client: side(&add.client, &add.client_pattern),
+        topic: side(&add.topic, &add.topic_pattern),
     }
-    fields
+    .fields()
+}
+
+/// How a rule finds clients or topics, and what by.
+fn side<'a>(specific: &'a Option<String>, pattern: &'a Option<String>) -> (Match, Option<&'a str>) {
+    match (specific, pattern) {
+        (Some(text), _) => (Match::Specific, Some(text)),
+        (None, Some(text)) => (Match::Pattern, Some(text)),
+        (None, None) => (Match::All, None),
+    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use super::compile::Compiled;
 use super::config::Listener;
 use super::failure::{Exit, Failure};
+use super::installed::Installed;
 use super::pki::moment;
 use super::secure::{self, Identity};
 use super::sys_tree::Tree;
@@ -64,19 +62,6 @@ pub(super) struct Installation {
     moves: Moves,
     identity: Option<Identity>,
     sys_interval: Option<Duration>,
-}
-
-/// What an install has done.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(super) struct Installed {
-    /// Until every shard judged by it, in microseconds.
-    pub(super) took_us: u64,
-    /// Addresses that were opened.
-    pub(super) listeners_opened: Vec<String>,
-    /// Addresses that were closed.
-    pub(super) listeners_closed: Vec<String>,
-    /// Those that stayed bound, with their connections.
-    pub(super) listeners_kept: Vec<String>,
 }
 
 impl Open {
@@ -156,14 +141,14 @@ impl Running {
         let Installation { snapshot, moves, identity, sys_interval } = installation;
         self.secure = Secure::new(&snapshot, identity);
         let generation = snapshot.generation.0;
-        let took = self.node.install(snapshot).took;
-        tracing::debug!("every shard holds generation {generation} after {took:?}");
+        let acknowledged = self.node.install(snapshot);
+        tracing::debug!("every shard holds generation {generation} after {:?}", acknowledged.took);
         let names = |open: &[Open]| open.iter().map(Open::shown).collect::<Vec<_>>();
         let installed = Installed {
-            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             listeners_opened: moves.new.iter().map(|(open, _)| open.shown()).collect(),
             listeners_closed: names(&moves.gone),
             listeners_kept: names(&moves.kept),
+            ..Installed::default()
         };
         (self.open, self.next_number) = (moves.kept, moves.next_number);
         for (number, speech) in moves.changed {
@@ -177,7 +162,7 @@ impl Running {
             self.node.unlisten(open.number);
         }
         self.tell_every(sys_interval);
-        installed
+        installed.acknowledged(&acknowledged).swept(self.node.swept())
     }
 
     /// Looks whether the broker's certificate is to be renewed, and has new handshakes made with another one then.

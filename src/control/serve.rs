@@ -107,7 +107,7 @@ impl Control {
                 self.store.file().display()
             ));
         }
-        if let Some(url) = self.admin.url() {
+        if let Some(url) = self.admin().url() {
             say(&format!("console and API at {url}, with the token in"));
             say(&format!("{}", self.data().join(TOKEN_FILE).display()));
         }

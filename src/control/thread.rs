@@ -9,18 +9,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::admin::Admin;
-use super::admin::doors::Door;
 use super::admin::feed::Told;
 use super::admin::problem::Flaw;
 use super::apply::{Applied, Committed, Occasion, Store};
 use super::commands;
-use super::config::Config;
 use super::data_dir::DataDir;
-use super::failure::{Exit, Failure};
-use super::log_lines::LogFormat;
+use super::entrance::Entrance;
+use super::failure::Failure;
+use super::installed::Installed;
 use super::logs::Logs;
 use super::notify::{self, Watchdog};
-use super::running::{Installation, Installed, Layout, Running};
+use super::running::{Installation, Layout, Running};
 use super::secure;
 use super::serve::say;
 use super::status::{FINE_SECS, History, Point, Status, gather};
@@ -46,13 +45,6 @@ enum Step {
     Install(Box<Installation>),
     Enable(Box<Running>),
     Disable,
-}
-
-/// What it is to do to the address of console and API.
-enum DoorStep {
-    Keep,
-    Open(Door),
-    Shut,
 }
 
 /// What an Apply has done.
@@ -90,7 +82,7 @@ pub(super) struct Control {
     pub(super) store: Store,
     pub(super) data: DataDir,
     pub(super) layout: Layout,
-    pub(super) admin: Admin,
+    pub(super) entrance: Entrance,
     home_key: [u8; 16],
     /// With what sessions of TLS are resumed, as long as the process lives.
     tickets: Tickets,
@@ -111,13 +103,15 @@ impl Control {
         mut store: Store,
         data: DataDir,
         layout: Layout,
-        mut admin: Admin,
+        admin: Admin,
     ) -> Result<Control, Failure> {
         let home_key = data.home_key()?;
         let tickets = Tickets::new()?;
         let prepared = store.prepare(Occasion::Start)?;
-        let logs = Logs::start(prepared.applied().config.log.level, LogFormat::Text);
-        let door = door(None, &prepared.applied().config)?;
+        let log = prepared.applied().config.log;
+        let logs = Logs::start(log.level, log.format);
+        let mut entrance = Entrance::new(admin, tickets.clone());
+        let step = entrance.prepare(prepared.compiled())?;
         let mut running = None;
         if prepared.applied().config.enabled {
             running = Some(Running::start(prepared.compiled(), &layout, home_key, &tickets)?);
@@ -126,7 +120,7 @@ impl Control {
         store.record(&committed);
         committed.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         warn_of_fault(&committed);
-        pass(&mut admin, door);
+        entrance.install(step);
         let (history, point_due) = (History::default(), Instant::now());
         let watchdog = Watchdog::of_this_process();
         let applied = committed.applied;
@@ -134,7 +128,7 @@ impl Control {
             store,
             data,
             layout,
-            admin,
+            entrance,
             home_key,
             tickets,
             logs,
@@ -183,7 +177,7 @@ impl Control {
         let running = self.running.as_ref().map(|running| running.next_look().unwrap_or(self.point_due));
         let point = running.map(|_| self.point_due);
         let watchdog = self.watchdog.as_ref().map(Watchdog::due);
-        [running, point, watchdog].into_iter().flatten().min()
+        [running, point, watchdog, self.entrance.due()].into_iter().flatten().min()
     }
 
     /// `$SYS`, the broker's certificate, the counters over time, the watchdog.
@@ -197,6 +191,7 @@ impl Control {
                 self.history.push(Point::of(&status, secure::now(), status.latency));
             }
         }
+        self.entrance.look_after();
         if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.due() <= now) {
             let reports = self.running.as_ref().map(Running::reports).unwrap_or_default();
             watchdog.look(&reports.iter().map(|report| report.node.turns).collect::<Vec<_>>());
@@ -213,7 +208,7 @@ impl Control {
             Err(failure) => ("not-applied", failure.to_string()),
         };
         let told = Told { unix_secs: secure::now(), kind: kind.to_owned(), generation, text };
-        self.admin.feed().tell(told);
+        self.admin().feed().tell(told);
         notify::ready(&self.state());
         applied
     }
@@ -233,7 +228,7 @@ impl Control {
         let occasion = if self.running.is_some() { Occasion::Running } else { Occasion::Start };
         let prepared = self.store.prepare(occasion)?;
         // Bound or started here, used after the commit; an error drops it.
-        let door = door(Some(&self.applied.config), &prepared.applied().config)?;
+        let entrance = self.entrance.prepare(prepared.compiled())?;
         let step = match (prepared.applied().config.enabled, &self.running) {
             (true, Some(running)) => Step::Install(Box::new(running.prepare(prepared.compiled())?)),
             (true, None) => {
@@ -259,8 +254,9 @@ impl Control {
         })?;
         self.store.record(&committed);
         self.applied = committed.applied.clone();
-        self.logs.set(committed.applied.config.log.level, LogFormat::Text);
-        pass(&mut self.admin, door);
+        let log = committed.applied.config.log;
+        self.logs.set(log.level, log.format);
+        self.entrance.install(entrance);
         warn_of_fault(&committed);
         if committed
             .changes
@@ -275,6 +271,11 @@ impl Control {
     /// What is in force.
     pub(super) fn applied(&self) -> &Applied {
         &self.applied
+    }
+
+    /// Console and API.
+    pub(super) fn admin(&self) -> &Admin {
+        self.entrance.served()
     }
 
     /// What the broker tells of itself.
@@ -302,27 +303,6 @@ impl Control {
     }
 }
 
-/// What becomes of the address of console and API. Binds it if it is another one.
-fn door(before: Option<&Config>, after: &Config) -> Result<DoorStep, Failure> {
-    let asked = after.admin.address;
-    if before.is_some_and(|before| before.admin.address == asked) {
-        return Ok(DoorStep::Keep);
-    }
-    let door = Door::bind(asked, None).map_err(|error| {
-        let cause = format!("console and API cannot listen on {asked}: {error}");
-        Failure::new(Exit::Machine, cause, "write another `address` into [admin]")
-    })?;
-    Ok(DoorStep::Open(door))
-}
-
-fn pass(admin: &mut Admin, door: DoorStep) {
-    match door {
-        DoorStep::Keep => {}
-        DoorStep::Open(door) => admin.open(door),
-        DoorStep::Shut => admin.shut(),
-    }
-}
-
 fn report_of(committed: &Committed, installed: Option<Installed>) -> ApplyReport {
     let change = |change: &super::diff::Change| ChangeMade {
         path: change.path.clone(),
@@ -330,13 +310,15 @@ fn report_of(committed: &Committed, installed: Option<Installed>) -> ApplyReport
         after: change.after.clone(),
         effect: change.effect.to_string(),
     };
+    let mut summary = commands::summary(committed);
+    summary.push_str(&installed.as_ref().map(Installed::told).unwrap_or_default());
     ApplyReport {
         generation: committed.applied.generation.0,
         changes: committed.changes.iter().map(change).collect(),
         warnings: Flaw::all(&committed.warnings),
         fault: committed.fault.clone(),
         installed,
-        summary: commands::summary(committed),
+        summary,
     }
 }
 

@@ -2,15 +2,18 @@
 //! ever waits on a lock or a shard. Knows nothing of what a job does.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, LazyLock};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task;
 
 use super::problem::Problem;
 use crate::control::commands::Paths;
 use crate::control::thread::{Control, Event};
+
+/// Jobs at once that take a core each for as long as they last.
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
 
 /// Asks the control thread. Cheap to clone.
 #[derive(Clone)]
@@ -60,5 +63,14 @@ impl Desk {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         task::spawn_blocking(job).await.map_err(|_| Problem::stopping())
+    }
+
+    /// The same of what takes a core, or much memory: one after the other, so that the shards have the rest.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = TURNS.acquire().await.map_err(|_| Problem::stopping())?;
+        self.aside(job).await
     }
 }

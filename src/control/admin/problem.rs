@@ -99,6 +99,12 @@ impl Problem {
         Problem::of(StatusCode::CONFLICT, kind, "It cannot be done as things are", detail, Exit::NotApplied)
     }
 
+    /// What was given cannot be taken.
+    pub(super) fn not_taken(kind: &str, detail: impl ToString) -> Problem {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Problem::of(status, kind, "It was not done", detail, Exit::Given)
+    }
+
     /// The draft is no longer the one that the request was made for.
     pub(super) fn precondition(detail: impl ToString) -> Problem {
         let title = "Somebody else has changed it";
@@ -203,6 +209,7 @@ impl From<EditError> for Problem {
         match &error {
             EditError::Invalid(_, problems) => Problem::invalid(problems),
             EditError::NotThere(what) => Problem::not_found(format!("there is no {what}")),
+            EditError::Busy(_) => Problem::conflict("busy", &error).remedy("try it again"),
             _ => Failure::from(error).into(),
         }
     }

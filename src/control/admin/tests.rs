@@ -45,7 +45,7 @@ impl Bench {
             let store = Store::open(file, &data, Overrides::default()).unwrap();
             let layout = Layout { shards: 1, cores: vec![0] };
             let mut control = Control::start(store, DataDir::open(&data).unwrap(), layout, admin).unwrap();
-            tell.send(control.admin.address().unwrap()).unwrap();
+            tell.send(control.admin().address().unwrap()).unwrap();
             control.work(&incoming);
         });
         let address = told.recv().unwrap();
@@ -142,7 +142,8 @@ fn over_tcp_a_token_or_a_session_is_asked_for_and_a_session_changes_things_only_
     }
     let cookie = cookie.split(';').next().unwrap();
     assert_eq!(bench.status(&format!("GET /api/v1/status\nCookie: {cookie}"), ""), 200);
-    let apply = |more: &str| bench.status(&format!("POST /api/v1/apply\n{json}\nCookie: {cookie}\n{more}"), "{}");
+    let apply =
+        |more: &str| bench.status(&format!("POST /api/v1/apply\n{json}\nCookie: {cookie}\n{more}"), "{}");
     assert_eq!(apply(""), 403, "a form of another page sends no Origin of ours");
     assert_eq!(apply("Origin: http://evil.example"), 403);
     assert_eq!(apply(&format!("Origin: http://{}", bench.address)), 200);

@@ -35,8 +35,13 @@ pub enum Oddity {
 
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "rule {} \"{}\": ", self.rule.position(), self.name.escape_debug())?;
-        match &self.oddity {
+        write!(out, "rule {} \"{}\": {}", self.rule.position(), self.name.escape_debug(), self.oddity)
+    }
+}
+
+impl fmt::Display for Oddity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Oddity::Shadowed(by) => {
                 write!(out, "it never decides: rule {} matches all that it matches", by.position())
             }

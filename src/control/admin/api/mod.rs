@@ -5,9 +5,12 @@ mod applying;
 mod clients;
 mod documented;
 mod draft;
+mod of_draft;
 mod retained;
+mod rules;
 mod sessions;
 mod status;
+mod users;
 
 use axum::Router;
 use axum::routing::get;
@@ -34,6 +37,7 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(status::now))
         .routes(routes!(status::history))
         .routes(routes!(status::report))
+        .routes(routes!(status::rejected))
         .routes(routes!(status::rejected_text))
         .routes(routes!(status::metrics))
         .routes(routes!(status::live))
@@ -48,6 +52,13 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(retained::list))
         .routes(routes!(retained::level))
         .routes(routes!(retained::show, retained::remove))
+        .routes(routes!(rules::list, rules::add))
+        .routes(routes!(rules::change, rules::remove))
+        .routes(routes!(rules::move_to))
+        .routes(routes!(rules::test))
+        .routes(routes!(rules::lint))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::change_password, users::remove))
         .routes(routes!(sessions::begin, sessions::end))
         .routes(routes!(sessions::link))
         .split_for_parts();

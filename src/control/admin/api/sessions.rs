@@ -55,7 +55,7 @@ pub(in crate::control) struct Link {
 /// Makes a link by which a browser logs in once, within five minutes.
 #[utoipa::path(post, path = "/api/v1/login-links", tag = TAG, responses((status = 200, body = Link)))]
 pub(super) async fn link(State(app): State<App>) -> Result<Json<Link>, Problem> {
-    let address = app.desk.ask(|control| control.admin.url()).await?;
+    let address = app.desk.ask(|control| control.admin().url()).await?;
     let code = app.access.link(std::time::Instant::now()).map_err(Problem::fault)?;
     Ok(Json(Link { url: address.map(|address| format!("{address}login/{code}")) }))
 }

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::App;
 use super::super::body::Query;
 use super::super::ops;
+use super::super::ops::rejected::{Rejected, RejectedAsked};
 use super::super::problem::Problem;
 use crate::control::rejections;
 use crate::control::status::{self, Point, Status};
@@ -67,10 +68,20 @@ pub(super) async fn report(State(app): State<App>) -> Result<String, Problem> {
 pub(super) async fn rejected_text(State(app): State<App>) -> Result<String, Problem> {
     app.desk
         .ask(|control| match &control.running {
-            Some(running) => rejections::describe(&running.node().rejections()),
+            Some(running) => rejections::describe(&running.node().rejections(0).rejections),
             None => "the broker is disabled".into(),
         })
         .await
+}
+
+/// What was refused last, with reasons and remedies, oldest first.
+#[utoipa::path(get, path = "/api/v1/rejected", tag = TAG, params(RejectedAsked),
+    responses((status = 200, body = Rejected)))]
+pub(super) async fn rejected(
+    State(app): State<App>,
+    Query(asked): Query<RejectedAsked>,
+) -> Result<Json<Rejected>, Problem> {
+    Ok(Json(ops::rejected::list(&app.desk, asked).await?))
 }
 
 /// The status for Prometheus.

@@ -4,7 +4,12 @@
 pub(in crate::control) mod applying;
 pub(in crate::control) mod clients;
 pub(in crate::control) mod draft;
+pub(in crate::control) mod editing;
 mod named;
+pub(in crate::control) mod rejected;
 pub(in crate::control) mod retained;
 pub(in crate::control) mod rules;
+pub(in crate::control) mod secret;
 pub(in crate::control) mod status;
+pub(in crate::control) mod trials;
+pub(in crate::control) mod users;
