@@ -46,6 +46,7 @@ mod status;
 mod sys_tree;
 mod terminal;
 mod thread;
+mod trace;
 mod users;
 mod validate;
 mod warnings;
