@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
 use toml_edit::Value;
 
 use super::apply::Overrides;
 use super::cli::{Place, named};
-use super::commands::{self, Paths, tell};
+use super::commands::{self, Paths};
 use super::config::{ACCESSES, Config, Draft, MATCHES, Match};
 use super::edit::Edit;
 use super::failure::{Exit, Failure};
-use super::{disk, edit::EditError};
+use super::{disk, edit::EditError, output};
 use crate::policy::Rules;
-use crate::policy::rules::{Access, Action, Rule};
+use crate::policy::rules::{Access, Action, Explanation, Rule};
 
 const TABLE: &str = "rule";
 
@@ -124,16 +125,26 @@ fn action(text: &str) -> Result<Action, String> {
 /// Runs `tidemq rules`.
 pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::List(which) => Ok(tell(&listed(&configured(which)?))),
+        Command::List(which) => {
+            let config = configured(which)?;
+            Ok(output::show(&as_json(&config), |_| listed(&config)))
+        }
         Command::Test { which, client, action, topic } => {
-            let (allowed, text) = tested(&configured(which)?, client, *action, topic);
-            Ok(answered(&text, allowed))
+            let config = configured(which)?;
+            let (allowed, text) = tested(&config, client, *action, topic);
+            let mut said = verdict(&rules(&config).explain(client, *action, topic));
+            said["allowed"] = allowed.into();
+            said["rules_apply"] = config.rules_apply().into();
+            Ok(answered(&said, &text, allowed))
         }
         Command::Lint(which) => {
-            let rules = rules(&configured(which)?);
-            let found: Vec<String> = rules.lint().iter().map(ToString::to_string).collect();
-            let text = if found.is_empty() { "nothing is odd".into() } else { found.join("\n") };
-            Ok(answered(&text, found.is_empty()))
+            let found = rules(&configured(which)?).lint();
+            let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let text = if found.is_empty() { "nothing is odd".into() } else { told.join("\n") };
+            let said = found.iter().zip(&told).map(|(finding, told)| {
+                json!({ "position": finding.rule.position(), "name": finding.name, "what": told })
+            });
+            Ok(answered(&json!({ "findings": said.collect::<Json>() }), &text, found.is_empty()))
         }
         Command::Add(add) => {
             let (mut edit, paths) = begin(&add.editing.place)?;
@@ -158,9 +169,49 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     }
 }
 
-fn answered(text: &str, yes: bool) -> ExitCode {
-    let told = tell(text);
+fn answered(said: &Json, text: &str, yes: bool) -> ExitCode {
+    let told = output::show(said, |_| text.to_owned());
     if yes { told } else { ExitCode::from(Exit::No.code()) }
+}
+
+/// A verdict and its reasons, for machines.
+fn verdict(explanation: &Explanation) -> Json {
+    let decided = explanation.decided.as_ref().map(|decided| {
+        json!({
+            "position": decided.rule.position(),
+            "name": decided.name,
+            "access": name_of(ACCESSES, decided.access),
+            "topic": decided.topic,
+            "expanded": decided.expanded,
+        })
+    });
+    let passed = explanation.passed.iter().map(|passed| {
+        json!({ "position": passed.rule.position(), "name": passed.name, "why": passed.why.to_string() })
+    });
+    json!({
+        "judged_at_delivery": explanation.judged_at_delivery,
+        "fault": explanation.fault,
+        "decided": decided,
+        "passed": passed.collect::<Json>(),
+    })
+}
+
+/// The rules in their order, for machines; as the configuration file has them.
+fn as_json(config: &Config) -> Json {
+    let rule = |(index, rule): (usize, &Rule)| {
+        let (client_match, client) = Match::of_client(&rule.client);
+        let (topic_match, topic) = Match::of_topic(&rule.topic);
+        json!({
+            "position": index + 1,
+            "name": rule.name,
+            "access": name_of(ACCESSES, rule.access),
+            "client_match": name_of(MATCHES, client_match),
+            "client": client,
+            "topic_match": name_of(MATCHES, topic_match),
+            "topic": topic,
+        })
+    };
+    json!({ "rules": config.rules.iter().enumerate().map(rule).collect::<Json>() })
 }
 
 fn begin(place: &Place) -> Result<(Edit, Paths), Failure> {
