@@ -13,6 +13,8 @@ use super::completions::{Completions, Manual};
 use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::doctor::Doctor;
 use super::failure::EXIT_CODES;
+use super::output::{self, Form};
+use super::queries::{Clients, Console, Rejected, Retained, StatusAsked, Subscriptions, Top};
 use super::rules::Editing;
 use super::users::User;
 use super::{certificates, commands, completions, doctor, rules, serve, users, validate};
@@ -21,6 +23,9 @@ use crate::net::PacketsPerFrame;
 #[derive(Debug, Parser)]
 #[command(name = "tidemq", version, about, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
+    /// Write JSON: a document, or one a line where there are several; a failure is one on standard error
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -45,10 +50,24 @@ enum Command {
     /// Tries, lists and edits the topic rules
     #[command(subcommand)]
     Rules(rules::Command),
-    /// Prints the running broker's counters
+    /// Shows the running broker's counters
+    Status(StatusAsked),
+    /// Shows the broker and its greatest clients live
+    Top(Top),
+    /// Lists clients, shows what waits for them, puts them out
+    #[command(subcommand)]
+    Clients(Clients),
+    /// Lists who is subscribed to what
+    Subscriptions(Subscriptions),
+    /// Lists, shows and removes retained messages
+    #[command(subcommand)]
+    Retained(Retained),
+    /// Shows the last connections that the running broker did not let in, and why
+    Rejected(Rejected),
+    /// Makes a link by which a browser logs in to the console once
+    Console(Console),
+    /// Prints every counter of the running broker and of each shard, as SIGUSR1 does where it runs
     Report(Place),
-    /// Prints the last connections that the running broker did not let in, and why
-    Rejected(Place),
     /// Looks over this machine and the installation: kernel, limits, ports, clock, certificates, disk, configuration
     ///
     /// Exit code 0: nothing will fail, though there may be warnings; 9: there are problems.
@@ -229,7 +248,9 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
-    let done = match Cli::parse().command {
+    let Cli { json, command } = Cli::parse();
+    output::choose(if json { Form::Json } else { Form::Text });
+    let done = match command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Config(config) => commands::config(&config),
         Command::User(user) => users::run(&user),
@@ -237,7 +258,13 @@ pub fn run() -> ExitCode {
         Command::Cert(cert) => certificates::cert(&cert),
         Command::Rules(rules) => rules::run(&rules),
         Command::Report(place) => commands::asked(&place, "/report"),
-        Command::Rejected(place) => commands::asked(&place, "/rejected/text"),
+        Command::Status(status) => status.run(),
+        Command::Top(top) => top.run(),
+        Command::Clients(clients) => clients.run(),
+        Command::Subscriptions(subscriptions) => subscriptions.run(),
+        Command::Retained(retained) => retained.run(),
+        Command::Rejected(rejected) => rejected.run(),
+        Command::Console(console) => console.run(),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Completions(wanted) => completions::complete(&wanted, Cli::command()),
         Command::Man(wanted) => completions::manual(&wanted, Cli::command()),

@@ -1,11 +1,12 @@
 //! The commands that end at once: `config`, and those that ask the running broker.
 
-use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde_json::json;
 use toml_edit::Value;
 
+use super::admin::problem::Flaw;
 use super::apply::{ApplyError, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
 use super::client::Client;
@@ -15,8 +16,9 @@ use super::diff::fields;
 use super::disk;
 use super::edit::Edit;
 use super::failure::{Exit, Failure};
+use super::output::{self, raw, tell};
 use super::problem::Problem;
-use super::thread::ApplyReport;
+use super::thread::{ApplyReport, change_made, report_of};
 use super::warnings;
 
 /// The paths that a command line means.
@@ -53,7 +55,7 @@ pub(super) fn config(command: &Config) -> Result<ExitCode, Failure> {
             edit.set(path, value.parse::<Value>().unwrap_or_else(|_| value.as_str().into()))?;
             finish_edit(edit, &paths, editing.apply, &format!("{path} is set"))
         }
-        Config::Show { fresh: true, .. } => Ok(tell(FRESH.trim_end())),
+        Config::Show { fresh: true, .. } => Ok(raw(FRESH.trim_end())),
         Config::Show { place, fresh: false } => show(&paths(place)?),
     }
 }
@@ -79,20 +81,21 @@ fn check(file: &Path) -> Result<ExitCode, Failure> {
     let draft = Draft::read(&text).map_err(|problems| ApplyError::Invalid(file.to_owned(), problems))?;
     let warnings: Vec<Problem> =
         draft.warnings.into_iter().chain(warnings::of_file(file, &draft.config)).collect();
-    Ok(tell(&format!("{}: valid{}", file.display(), warnings_told(&warnings))))
+    let said = json!({ "file": file, "valid": true, "warnings": Flaw::all(&warnings) });
+    Ok(output::show(&said, |_| format!("{}: valid{}", file.display(), warnings_told(&warnings))))
 }
 
 fn diff(paths: &Paths) -> Result<ExitCode, Failure> {
     let store = store(paths, Overrides::default())?;
     let changes = store.difference()?;
-    if store.applied()?.is_none() {
-        return Ok(tell("nothing was applied yet: the whole file would be"));
-    }
-    if changes.is_empty() {
-        return Ok(tell("the file changes nothing"));
-    }
-    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    Ok(tell(&lines.join("\n")))
+    let applied = store.applied()?.map(|applied| applied.generation.0);
+    let made: Vec<_> = changes.iter().map(change_made).collect();
+    let text = |_: &serde_json::Value| match applied {
+        None => "nothing was applied yet: the whole file would be".to_owned(),
+        Some(_) if changes.is_empty() => "the file changes nothing".to_owned(),
+        Some(_) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    };
+    Ok(output::show(&json!({ "applied_generation": applied, "changes": made }), text))
 }
 
 fn show(paths: &Paths) -> Result<ExitCode, Failure> {
@@ -100,18 +103,24 @@ fn show(paths: &Paths) -> Result<ExitCode, Failure> {
     let Some(applied) = store.applied()? else {
         return Ok(tell("nothing was applied yet; `tidemq config show --fresh` shows where a start begins"));
     };
-    let mut lines = vec![format!("generation = {}", applied.generation.0)];
-    lines.extend(fields(&applied.config).iter().map(ToString::to_string));
-    Ok(tell(&lines.join("\n")))
+    let fields: Vec<String> = fields(&applied.config).iter().map(ToString::to_string).collect();
+    let named = fields.iter().filter_map(|field| field.split_once(" = "));
+    let named: serde_json::Map<_, _> = named.map(|(path, value)| (path.to_owned(), value.into())).collect();
+    let said = json!({ "generation": applied.generation.0, "fields": named });
+    Ok(output::show(&said, |_| format!("generation = {}\n{}", applied.generation.0, fields.join("\n"))))
 }
 
 /// Applies the configuration file: by the running broker, else here.
 pub(super) fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
+    apply_as(paths, &json!({}))
+}
+
+/// The same, with what is asked of the broker along with it. Without a broker there is nobody to keep a promise.
+fn apply_as(paths: &Paths, asked: &serde_json::Value) -> Result<ExitCode, Failure> {
     let client = Client::new(&paths.data);
     if client.is_there() || data_dir::in_use(&paths.data).is_some() {
-        let nothing = serde_json::json!({});
-        let report: ApplyReport = client.call(hyper::Method::POST, "/apply", Some(&nothing))?;
-        return Ok(tell(&report.summary));
+        let report: ApplyReport = client.call(hyper::Method::POST, "/apply", Some(asked))?;
+        return Ok(output::show(&report, |report| report.summary.clone()));
     }
     // Nobody listens: apply it here, under the directory's lock.
     if !paths.data.exists() {
@@ -125,7 +134,9 @@ pub(super) fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
     let _data = DataDir::open(&paths.data)?;
     let store = store(paths, Overrides::default())?;
     let committed = store.prepare(Occasion::Start)?.commit(|_| {})?;
-    Ok(tell(&format!("{}\nno broker runs: it holds from the next start", summary(&committed))))
+    let mut report = report_of(&committed, None);
+    report.summary.push_str("\nno broker runs: it holds from the next start");
+    Ok(output::show(&report, |report| report.summary.clone()))
 }
 
 /// What an Apply did, for people.
@@ -154,12 +165,4 @@ pub(super) fn summary(committed: &Committed) -> String {
 /// Warnings, each on a line that begins with a line break.
 fn warnings_told(warnings: &[Problem]) -> String {
     warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect()
-}
-
-/// Says it on standard output. Who reads may be gone: a pipe into `head` is no failure.
-pub(super) fn tell(text: &str) -> ExitCode {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Exit::Fault.code()),
-        _ => ExitCode::SUCCESS,
-    }
 }

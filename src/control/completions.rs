@@ -9,8 +9,8 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::commands::tell;
 use super::failure::{Exit, Failure};
+use super::output::{raw, tell};
 
 /// `tidemq completions`
 #[derive(Args, Debug)]
@@ -60,5 +60,5 @@ fn unwritten(place: &Path, error: &io::Error) -> Failure {
 
 fn text(bytes: Vec<u8>) -> Result<ExitCode, Failure> {
     let text = String::from_utf8(bytes).map_err(|error| Failure::new(Exit::Fault, error, ""))?;
-    Ok(tell(text.trim_end()))
+    Ok(raw(text.trim_end()))
 }

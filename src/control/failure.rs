@@ -1,12 +1,14 @@
 //! How a command ends when it cannot do what was asked: the cause, the remedy, the exit code.
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::apply::ApplyError;
 use super::data_dir::DataDirError;
+use super::escape;
+use super::output::{self, Form};
 use super::pki::PkiError;
+use super::terminal::{Colours, Tone};
 
 /// The exit codes; `tidemq --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +89,17 @@ impl Failure {
     /// Says it on standard error.
     #[must_use]
     pub fn tell(&self) -> ExitCode {
-        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let (red, plain) = if colours { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        eprintln!("{red}tidemq:{plain} {self}");
+        match output::form() {
+            Form::Json => {
+                let Failure { exit, cause, remedy } = self;
+                let said = serde_json::json!({ "error": cause, "remedy": remedy, "exit_code": exit.code() });
+                eprintln!("{}", output::document(&said));
+            }
+            Form::Text => {
+                let name = Colours::of(&std::io::stderr()).paint(Tone::Bad, "tidemq:");
+                eprintln!("{name} {}", escape::lines(&self.to_string()));
+            }
+        }
         ExitCode::from(self.exit.code())
     }
 }

@@ -6,18 +6,21 @@ pub(super) mod written;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use toml_edit::Value;
 
 use self::tried::{compiled, tried};
 use self::written::{TABLE, Written, name_of};
 
+use super::admin::ops::rules::RuleShown;
+use super::admin::ops::trials::{RuleFinding, verdict};
 use super::apply::Overrides;
 use super::cli::{Place, named};
-use super::commands::{self, Paths, tell};
+use super::commands::{self, Paths};
 use super::config::{ACCESSES, Config, Draft, MATCHES, Match};
 use super::edit::Edit;
 use super::failure::{Exit, Failure};
-use super::{disk, edit::EditError};
+use super::{disk, edit::EditError, output};
 use crate::policy::rules::{Access, Action, Rule};
 
 /// `tidemq rules`
@@ -124,16 +127,28 @@ fn action(text: &str) -> Result<Action, String> {
 /// Runs `tidemq rules`.
 pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::List(which) => Ok(tell(&listed(&configured(which)?))),
+        Command::List(which) => {
+            let config = configured(which)?;
+            Ok(output::show(&RuleShown::all(&config.rules), |_| listed(&config)))
+        }
         Command::Test { which, client, action, topic } => {
-            let tried = tried(&configured(which)?, client, *action, topic);
-            Ok(answered(&tried.text(), tried.allowed()))
+            let config = configured(which)?;
+            let said = verdict(tried(&config, client, *action, topic), config.rules_apply());
+            Ok(answered(&said, &said.text, said.allowed))
         }
         Command::Lint(which) => {
-            let rules = compiled(&configured(which)?);
-            let found: Vec<String> = rules.lint().iter().map(ToString::to_string).collect();
-            let text = if found.is_empty() { "nothing is odd".into() } else { found.join("\n") };
-            Ok(answered(&text, found.is_empty()))
+            let found = compiled(&configured(which)?).lint();
+            let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let text = if found.is_empty() {
+                "nothing is odd".into()
+            } else {
+                told.join(
+                    "
+",
+                )
+            };
+            let (odd, found) = (!found.is_empty(), found.into_iter().map(RuleFinding::from));
+            Ok(answered(&found.collect::<Vec<_>>(), &text, !odd))
         }
         Command::Add(add) => {
             let (mut edit, paths) = begin(&add.editing.place)?;
@@ -158,8 +173,8 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     }
 }
 
-fn answered(text: &str, yes: bool) -> ExitCode {
-    let told = tell(text);
+fn answered<T: Serialize>(said: &T, text: &str, yes: bool) -> ExitCode {
+    let told = output::show(said, |_| text.to_owned());
     if yes { told } else { ExitCode::from(Exit::No.code()) }
 }
 

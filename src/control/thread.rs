@@ -303,22 +303,27 @@ impl Control {
     }
 }
 
-fn report_of(committed: &Committed, installed: Option<Installed>) -> ApplyReport {
-    let change = |change: &super::diff::Change| ChangeMade {
-        path: change.path.clone(),
-        before: change.before.clone(),
-        after: change.after.clone(),
-        effect: change.effect.to_string(),
-    };
+/// What an Apply has done, as an answer.
+pub(super) fn report_of(committed: &Committed, installed: Option<Installed>) -> ApplyReport {
     let mut summary = commands::summary(committed);
     summary.push_str(&installed.as_ref().map(Installed::told).unwrap_or_default());
     ApplyReport {
         generation: committed.applied.generation.0,
-        changes: committed.changes.iter().map(change).collect(),
+        changes: committed.changes.iter().map(change_made).collect(),
         warnings: Flaw::all(&committed.warnings),
         fault: committed.fault.clone(),
         installed,
         summary,
+    }
+}
+
+/// A change, as an answer.
+pub(super) fn change_made(change: &super::diff::Change) -> ChangeMade {
+    ChangeMade {
+        path: change.path.clone(),
+        before: change.before.clone(),
+        after: change.after.clone(),
+        effect: change.effect.to_string(),
     }
 }
 

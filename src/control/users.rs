@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::cli::Place;
 use super::commands::{self, Paths};
 use super::config::Draft;
 use super::edit::{Edit, EditError, Key};
 use super::failure::{Exit, Failure};
-use super::{passwords, validate};
+use super::{output, passwords, validate};
 use crate::policy::StoredPassword;
 
 const TABLE: &str = "user";
@@ -85,10 +86,10 @@ pub(super) fn run(command: &User) -> Result<ExitCode, Failure> {
         Wanted::Gone => format!("user {name} is removed"),
     };
     if apply {
-        commands::tell(&done);
+        output::tell(&done);
         return commands::apply(&paths);
     }
-    Ok(commands::tell(&format!("{done}; it holds once `tidemq config apply` has applied it")))
+    Ok(output::tell(&format!("{done}; it holds once `tidemq config apply` has applied it")))
 }
 
 fn store(file: Option<&Path>) -> Result<StoredPassword, Failure> {
@@ -152,8 +153,8 @@ fn change(paths: &Paths, name: &str, wanted: &Wanted) -> Result<(), Failure> {
 fn list(config: &Path) -> Result<ExitCode, Failure> {
     let draft = read(config)?;
     let all: Vec<&str> = names(&draft).collect();
-    let text = if all.is_empty() { "there are no users".to_owned() } else { all.join("\n") };
-    Ok(commands::tell(&text))
+    let text = |_: &_| if all.is_empty() { "there are no users".to_owned() } else { all.join("\n") };
+    Ok(output::show(&json!({ "users": all }), text))
 }
 
 fn names(draft: &Draft) -> impl Iterator<Item = &str> {

@@ -29,6 +29,7 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use self::access::Access;
+pub(in crate::control) use self::api::Link;
 use self::desk::Desk;
 use self::doors::{Change, Door};
 use self::feed::Feed;

@@ -8,13 +8,16 @@ use super::args::{Broker, Ca, Cert, Client, Edit, Input, Issue, Sign, Target, Wh
 use super::authorities::{Form, Handing, Issuing};
 use super::broker::server_names;
 use super::files::{self, Eyes, Output};
+use super::show::Said;
 use crate::control::cli::Place;
-use crate::control::commands::{apply, paths, tell};
+use crate::control::commands::{apply, paths};
 use crate::control::failure::{Exit, Failure};
+use crate::control::output::{show, tell};
 use crate::control::pki::export::Protection;
 use crate::control::pki::make::{AuthorityRequest, ClientRequest, Profile};
 use crate::control::pki::request::SigningRequest;
 use crate::control::pki::{Certified, Expiry, Thumbprint, moment};
+use crate::control::table::Table;
 use crate::policy::certificates::Listing;
 
 /// Runs `tidemq ca`.
@@ -49,7 +52,10 @@ pub(in crate::control) fn ca(command: &Ca) -> Result<ExitCode, Failure> {
             let authority = registry.authority(name)?;
             write_out(&registry, &authority.thumbprint, export)
         }
-        Ca::List(place) => Ok(tell(&open(place)?.authorities_shown())),
+        Ca::List(place) => {
+            let none = "there are no authorities; `tidemq ca create --name NAME` makes one";
+            Ok(listed(&open(place)?.authorities_listed(), none))
+        }
         Ca::Show { place, name } => {
             let registry = open(place)?;
             let authority = registry.authority(name)?;
@@ -164,12 +170,17 @@ pub(in crate::control) fn cert(command: &Cert) -> Result<ExitCode, Failure> {
 
 fn broker(command: &Broker) -> Result<ExitCode, Failure> {
     match command {
-        Broker::Show(place) => Ok(tell(&open(place)?.broker_shown()?)),
+        Broker::Show(place) => match open(place)?.broker_said()? {
+            Some(said) => Ok(show(&said, Said::text)),
+            None => Ok(tell(
+                "the broker makes its certificate when it starts; `tidemq cert broker new` makes one now",
+            )),
+        },
         Broker::New { edit, san, key_type } => {
             server_names(san)?;
             let mut registry = open(&edit.place)?;
             let (said, renew_at) = registry.new_broker_certificate(san, *key_type)?;
-            let shown = super::show::description(&said, registry.now);
+            let shown = Said::of(&said, registry.now).text();
             let text =
                 format!("made a broker certificate\n{shown}\n{:<12} {}", "Renewed at", moment(renew_at));
             finish(registry, edit, &text)
@@ -263,11 +274,14 @@ fn client(command: &Client) -> Result<ExitCode, Failure> {
                 &format!("`{}` is listed no longer: {}{again}", meant.name, meant.thumbprint),
             )
         }
-        Client::List(place) => Ok(tell(&open(place)?.clients_shown()?)),
+        Client::List(place) => {
+            let none = "there are no client certificates; `tidemq cert client add FILE` lists one";
+            Ok(listed(&open(place)?.clients_listed()?, none))
+        }
         Client::Show { place, which } => {
             let mut registry = open(place)?;
             if let Some(certified) = registry.client_certificate(which)? {
-                return Ok(tell(&registry.shown(&certified)?));
+                return Ok(show(&registry.said(&certified)?, Said::text));
             }
             Ok(tell("the certificate itself is not here, only its thumbprint"))
         }
@@ -308,7 +322,11 @@ fn named(file: &Path, failure: Failure) -> Failure {
 
 fn show_stored(registry: &Registry, thumbprint: &Thumbprint) -> Result<ExitCode, Failure> {
     let certified = Certified { chain: registry.store.chain(thumbprint)?, key: None };
-    Ok(tell(&registry.shown(&certified)?))
+    Ok(show(&registry.said(&certified)?, Said::text))
+}
+
+fn listed(table: &Table, none: &str) -> ExitCode {
+    show(&table.json(), |_| if table.is_empty() { none.to_owned() } else { table.text() })
 }
 
 fn write_out(registry: &Registry, thumbprint: &Thumbprint, export: &Target) -> Result<ExitCode, Failure> {

@@ -1,35 +1,56 @@
-//! Certificates as text for people.
+//! Certificates as text for people, and as JSON for machines.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::Registry;
 use super::authorities::Issuing;
 use super::clients::word;
-use crate::control::config::BrokerChoice;
+use crate::control::config::{Authority, BrokerChoice};
 use crate::control::failure::Failure;
-use crate::control::pki::{Certified, Description, describe, moment};
+use crate::control::pki::{Certified, Description, Thumbprint, describe, moment};
+use crate::control::table::Table;
 
-/// What stands where nothing is known.
-const UNKNOWN: &str = "-";
+/// What a certificate says: names and values, in order.
+#[derive(Debug)]
+pub(super) struct Said(Vec<(&'static str, String)>);
 
-/// What a certificate says, a line for each thing.
-pub(super) fn description(said: &Description, now: i64) -> String {
-    let mut lines = vec![
-        ("Subject", said.subject.clone()),
-        ("Issuer", if said.self_issued { format!("{} (itself)", said.issuer) } else { said.issuer.clone() }),
-        ("Names", said.alternative_names.join(", ")),
-        ("Valid from", moment(said.not_before)),
-        ("Valid until", moment(said.not_after) + lapse(said, now)),
-        ("Key", said.key.clone()),
-        ("Usage", said.usages.join(", ")),
-        ("Authority", if said.is_authority { "yes" } else { "no" }.into()),
-        ("Serial", said.serial.clone()),
-        ("SHA-1", said.sha1.clone()),
-        ("SHA-256", said.sha256.to_string()),
-    ];
-    if said.version != 3 {
-        lines.push(("Version", format!("{}: the broker and most clients refuse it", said.version)));
+impl Said {
+    /// What is not there is left out.
+    pub(super) fn of(said: &Description, now: i64) -> Said {
+        let issuer = if said.self_issued { format!("{} (itself)", said.issuer) } else { said.issuer.clone() };
+        let mut lines = vec![
+            ("Subject", said.subject.clone()),
+            ("Issuer", issuer),
+            ("Names", said.alternative_names.join(", ")),
+            ("Valid from", moment(said.not_before)),
+            ("Valid until", moment(said.not_after) + lapse(said, now)),
+            ("Key", said.key.clone()),
+            ("Usage", said.usages.join(", ")),
+            ("Authority", if said.is_authority { "yes" } else { "no" }.into()),
+            ("Serial", said.serial.clone()),
+            ("SHA-1", said.sha1.clone()),
+            ("SHA-256", said.sha256.to_string()),
+        ];
+        if said.version != 3 {
+            lines.push(("Version", format!("{}: the broker and most clients refuse it", said.version)));
+        }
+        lines.retain(|(_, text)| !text.is_empty());
+        Said(lines)
     }
-    lines.retain(|(_, text)| !text.is_empty());
-    lines.iter().map(|(name, text)| format!("{name:<12} {text}")).collect::<Vec<_>>().join("\n")
+
+    /// A line for each thing.
+    pub(super) fn text(&self) -> String {
+        self.0.iter().map(|(name, text)| format!("{name:<12} {text}")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// An object whose names are JSON's: `valid_until`.
+impl Serialize for Said {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = |name: &str| name.to_lowercase().replace(' ', "_").replace('-', "");
+        serializer.collect_map(self.0.iter().map(|(key, value)| (name(key), value)))
+    }
 }
 
 fn lapse(said: &Description, now: i64) -> &'static str {
@@ -40,37 +61,23 @@ fn lapse(said: &Description, now: i64) -> &'static str {
     }
 }
 
-/// Rows under a heading, each column as wide as it needs to be.
-fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let heading: Vec<String> = heading.iter().map(|&word| word.to_owned()).collect();
-    let all = || std::iter::once(&heading).chain(rows);
-    let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    all().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn yes(is: bool) -> String {
-    if is { "yes" } else { "no" }.into()
-}
-
 impl Registry {
     /// The authorities of the draft.
-    pub(super) fn authorities_shown(&self) -> String {
-        let authorities = &self.draft.config().authorities;
-        if authorities.is_empty() {
-            return "there are no authorities; `tidemq ca create --name NAME` makes one".into();
+    pub(super) fn authorities_listed(&self) -> Table {
+        let mut table = Table::new(&["name", "issues", "key", "valid_until", "sha256"]);
+        for one in &self.draft.config().authorities {
+            let Authority { name, thumbprint, issues } = one;
+            let (until, _) = self.until(thumbprint);
+            let key = self.store.has_key(thumbprint);
+            table.push(vec![
+                name.as_str().into(),
+                (*issues).into(),
+                key.into(),
+                until,
+                thumbprint.to_string().into(),
+            ]);
         }
-        let row = |one: &crate::control::config::Authority| {
-            let (until, _) = self.until(&one.thumbprint);
-            let key = yes(self.store.has_key(&one.thumbprint));
-            vec![one.name.clone(), yes(one.issues), key, until, one.thumbprint.to_string()]
-        };
-        let rows: Vec<Vec<String>> = authorities.iter().map(row).collect();
-        table(&["NAME", "ISSUES", "KEY", "VALID UNTIL", "SHA-256"], &rows)
+        table
     }
 
     /// Who issues once an authority was added, as a line behind the others.
@@ -87,56 +94,50 @@ impl Registry {
     }
 
     /// The listed client certificates, and those that were issued here and are not listed.
-    pub(super) fn clients_shown(&self) -> Result<String, Failure> {
-        let mut rows = Vec::new();
+    pub(super) fn clients_listed(&self) -> Result<Table, Failure> {
+        let mut table = Table::new(&["name", "status", "issuer", "valid_until", "sha256"]);
+        let mut add = |name: &str, status: &str, thumbprint: &Thumbprint| {
+            let (until, issuer) = self.until(thumbprint);
+            table.push(vec![name.into(), status.into(), issuer, until, thumbprint.to_string().into()]);
+        };
         for one in &self.draft.config().client_certificates {
-            let (until, issuer) = self.until(&one.thumbprint);
-            rows.push(vec![
-                one.name.clone(),
-                word(one.status).into(),
-                issuer,
-                until,
-                one.thumbprint.to_string(),
-            ]);
+            add(&one.name, word(one.status), &one.thumbprint);
         }
         for (thumbprint, certified) in self.unlisted()? {
-            let (until, issuer) = self.until(&thumbprint);
-            let name = super::clients::name_of(&certified)?;
-            rows.push(vec![name, "issued".into(), issuer, until, thumbprint.to_string()]);
+            add(&super::clients::name_of(&certified)?, "issued", &thumbprint);
         }
-        if rows.is_empty() {
-            return Ok("there are no client certificates; `tidemq cert client add FILE` lists one".into());
-        }
-        Ok(table(&["NAME", "STATUS", "ISSUER", "VALID UNTIL", "SHA-256"], &rows))
+        Ok(table)
     }
 
-    /// Until when a certificate of the store is valid, and who issued it.
-    fn until(&self, thumbprint: &crate::control::pki::Thumbprint) -> (String, String) {
+    /// Until when a certificate of the store is valid, and who issued it. Nothing is known of one that was listed by its
+    /// thumbprint alone.
+    fn until(&self, thumbprint: &Thumbprint) -> (Value, Value) {
         let said = self.store.chain(thumbprint).and_then(|chain| describe(&chain[0]));
         match said {
-            Ok(said) => (moment(said.not_after) + lapse(&said, self.now), said.issuer),
-            // It was listed by its thumbprint alone.
-            Err(_) => (UNKNOWN.into(), UNKNOWN.into()),
+            Ok(said) => ((moment(said.not_after) + lapse(&said, self.now)).into(), said.issuer.into()),
+            Err(_) => (Value::Null, Value::Null),
         }
     }
 
-    /// The broker's certificate.
-    pub(super) fn broker_shown(&self) -> Result<String, Failure> {
-        let Some((certified, choice)) = self.broker_certificate()? else {
-            return Ok(
-                "the broker makes its certificate when it starts; `tidemq cert broker new` makes one now"
-                    .into(),
-            );
-        };
+    /// The broker's certificate; `None`: it is not made yet.
+    pub(super) fn broker_said(&self) -> Result<Option<Said>, Failure> {
+        let Some((certified, choice)) = self.broker_certificate()? else { return Ok(None) };
         let kept = match choice {
             BrokerChoice::Auto => "made by the broker, and renewed after two thirds of its life",
             BrokerChoice::Stored(_) => "imported; it is not renewed by itself",
         };
-        Ok(format!("{}\n{:<12} {kept}", self.shown(&certified)?, "Kind"))
+        let mut said = self.said(&certified)?;
+        said.0.push(("Kind", kept.into()));
+        Ok(Some(said))
     }
 
     /// What a certificate says.
+    pub(super) fn said(&self, certified: &Certified) -> Result<Said, Failure> {
+        Ok(Said::of(&describe(certified.certificate())?, self.now))
+    }
+
+    /// The same as text.
     pub(super) fn shown(&self, certified: &Certified) -> Result<String, Failure> {
-        Ok(description(&describe(certified.certificate())?, self.now))
+        Ok(self.said(certified)?.text())
     }
 }

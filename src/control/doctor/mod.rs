@@ -14,8 +14,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::cli::Place;
-use super::commands::{self, tell};
+use super::commands;
 use super::failure::{Exit, Failure};
+use super::output;
 use super::terminal::{Colours, Tone};
 
 /// `tidemq doctor`
@@ -23,9 +24,6 @@ use super::terminal::{Colours, Tone};
 pub(super) struct Doctor {
     #[command(flatten)]
     place: Place,
-    /// Write the findings as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// How well something is.
@@ -128,12 +126,7 @@ pub(super) fn run(doctor: &Doctor) -> Result<ExitCode, Failure> {
     findings.extend(clock::look(&paths.data));
     findings.extend(installation::look(&paths));
     let report = Report::new(findings);
-    let told = if doctor.json {
-        let text = serde_json::to_string_pretty(&report);
-        tell(&text.map_err(|error| Failure::new(Exit::Fault, error, ""))?)
-    } else {
-        tell(&report.text(Colours::of(&stdout())))
-    };
+    let told = output::show(&report, |report| report.text(Colours::of(&stdout())));
     Ok(if report.problems == 0 { told } else { ExitCode::from(Exit::No.code()) })
 }
 

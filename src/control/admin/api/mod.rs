@@ -18,6 +18,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(in crate::control) use self::sessions::Link;
 use super::App;
 use super::problem::Problem;
 

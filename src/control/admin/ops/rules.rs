@@ -165,7 +165,8 @@ impl RuleShown {
         }
     }
 
-    fn all(rules: &[Rule]) -> Vec<RuleShown> {
+    /// Each in its place.
+    pub(in crate::control) fn all(rules: &[Rule]) -> Vec<RuleShown> {
         rules.iter().enumerate().map(|(index, rule)| RuleShown::of(index, rule)).collect()
     }
 }

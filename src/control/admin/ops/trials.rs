@@ -147,7 +147,8 @@ pub(in crate::control) async fn lint(desk: &Desk, of: Which) -> Result<OfDraft<V
     .await
 }
 
-fn verdict(tried: Tried, rules_apply: bool) -> RuleVerdict {
+/// A verdict and its reasons, as values.
+pub(in crate::control) fn verdict(tried: Tried, rules_apply: bool) -> RuleVerdict {
     let (allowed, text) = (tried.allowed(), tried.text());
     let note = tried.note.map(str::to_owned);
     let never = tried.never.map(str::to_owned);
