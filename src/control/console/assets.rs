@@ -24,13 +24,14 @@ macro_rules! asset {
 }
 
 /// All of them. Scripts import each other by relative URLs, which works because all share one folder.
-pub static ALL: [Asset; 10] = [
+pub static ALL: [Asset; 11] = [
     asset!("console.css", "text/css; charset=utf-8"),
     asset!("mark.svg", "image/svg+xml"),
     asset!("dom.js", SCRIPT),
     asset!("page.js", SCRIPT),
     asset!("status.js", SCRIPT),
     asset!("chart.js", SCRIPT),
+    asset!("draft.js", SCRIPT),
     asset!("settings.js", SCRIPT),
     asset!("rules.js", SCRIPT),
     asset!("messages.js", SCRIPT),

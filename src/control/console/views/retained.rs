@@ -42,6 +42,11 @@ pub struct Branch {
 }
 
 impl Branch {
+    /// A level may be empty: it is still to be seen and pressed.
+    fn label(&self) -> Foreign {
+        if self.name.is_empty() { "(an empty level)".into() } else { self.name.clone() }
+    }
+
     fn many(&self) -> String {
         if self.below.is_some() { plural(self.count, "message", "messages") } else { String::new() }
     }

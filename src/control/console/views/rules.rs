@@ -241,6 +241,8 @@ impl Test {
 /// A verdict with its reasons.
 pub struct Answer {
     pub allowed: bool,
+    /// The place of the rule that decided, from 0.
+    pub rule: Option<usize>,
     /// Which rule decided, with its topic as it came out.
     pub decided: Foreign,
     /// Why the rules before it did not, a line each.

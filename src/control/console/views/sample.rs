@@ -176,10 +176,11 @@ pub(in crate::control) fn rules() -> RulesPage {
             topic: "/device1/temperature".into(),
             draft: Some(Answer {
                 allowed: true,
+                rule: Some(1),
                 decided: "rule 2 “temperatures” (Write): /{%client%}/temperature = /device1/temperature".into(),
                 passed: vec![Foreign::from("rule 1 “secrets”: topic does not match (private/#)")],
             }),
-            applied: Some(Answer { allowed: false, decided: "no rule matches".into(), passed: Vec::new() }),
+            applied: Some(Answer { allowed: false, rule: None, decided: "no rule matches".into(), passed: Vec::new() }),
         },
     }
 }
