@@ -46,7 +46,8 @@ fn nothing_needs_inline_script_or_style() {
         for tag in tags(&page) {
             let outside: String = tag.split('"').step_by(2).collect();
             let forbidden = outside.split_whitespace().find(|word| {
-                word.starts_with("style=") || (word.starts_with("on") && word.ends_with('=') && *word != "on=")
+                word.starts_with("style=")
+                    || (word.starts_with("on") && word.ends_with('=') && *word != "on=")
             });
             assert_eq!(forbidden, None, "{name}: <{tag}>");
             assert!(!tag.starts_with("style"), "{name}: a style element");
@@ -58,7 +59,13 @@ fn nothing_needs_inline_script_or_style() {
 #[test]
 fn every_page_has_its_landmarks_and_a_way_past_the_navigation() {
     for (name, page) in sample::all().into_iter().filter(|(name, _)| *name != "login") {
-        for part in ["<html lang=\"en\"", "<main id=\"main\"", "<nav class=\"side\" aria-label=", "href=\"#main\"", "<h1>"] {
+        for part in [
+            "<html lang=\"en\"",
+            "<main id=\"main\"",
+            "<nav class=\"side\" aria-label=",
+            "href=\"#main\"",
+            "<h1>",
+        ] {
             assert_eq!(page.matches(part).count(), 1, "{name}: {part}");
         }
     }
@@ -84,7 +91,9 @@ fn the_thirteen_values_stand_on_status_by_the_sources_names() {
     ];
     let mut from = 0;
     for name in names {
-        let at = status[from..].find(&format!("<dt>{name}</dt>")).unwrap_or_else(|| panic!("{name}: not in its place"));
+        let at = status[from..]
+            .find(&format!("<dt>{name}</dt>"))
+            .unwrap_or_else(|| panic!("{name}: not in its place"));
         from += at;
     }
 }
@@ -105,7 +114,8 @@ fn a_field_says_what_is_wrong_with_it_and_what_is_applied() {
 
 #[test]
 fn values_are_known_by_the_paths_of_the_file() {
-    let values = flat(&json!({"a": {"b": [{"c": true}, {"c": 7}]}, "names": ["x", "y"], "none": null, "empty": []}));
+    let values =
+        flat(&json!({"a": {"b": [{"c": true}, {"c": 7}]}, "names": ["x", "y"], "none": null, "empty": []}));
     let shown: Vec<String> = values.iter().map(|(path, value)| format!("{path}={value}")).collect();
     assert_eq!(shown, ["a.b[0].c=true", "a.b[1].c=7", "names=x, y"]);
 }
@@ -115,7 +125,8 @@ fn certificates_are_decided_as_the_product_says() {
     use super::settings::Verdict::{self, Accepted, Refused};
     let decide = |require: bool, only: bool, any: bool| -> [Verdict; 4] {
         let values = json!({"certificates": {"require": require, "trusted_authorized_only": only, "any_authorized": any}});
-        let Decision { none, trusted_listed, trusted, listed } = Decision::of(&Form::new(&values, &values, Vec::new()));
+        let Decision { none, trusted_listed, trusted, listed } =
+            Decision::of(&Form::new(&values, &values, Vec::new()));
         [none, trusted_listed, trusted, listed]
     };
     assert_eq!(decide(false, false, false), [Accepted, Accepted, Accepted, Refused]);
