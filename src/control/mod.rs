@@ -24,6 +24,7 @@ mod certificates;
 mod client;
 mod commands;
 mod completions;
+mod console;
 mod disk;
 mod doctor;
 mod entrance;

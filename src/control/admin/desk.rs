@@ -29,7 +29,7 @@ impl Desk {
     }
 
     /// The data directory.
-    pub(super) fn data(&self) -> &Path {
+    pub(in crate::control) fn data(&self) -> &Path {
         &self.paths.data
     }
 

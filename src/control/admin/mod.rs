@@ -34,6 +34,7 @@ use self::desk::Desk;
 use self::doors::{Change, Door};
 use self::feed::Feed;
 use self::problem::Problem;
+use super::console;
 
 /// Largest body of a request: a configuration with very many rules.
 const BODY_BYTES: usize = 16 << 20;
@@ -144,7 +145,8 @@ impl Drop for Admin {
 
 fn router(app: App) -> Router {
     let access = Arc::clone(&app.access);
-    api::router(app)
+    console::router(app.clone())
+        .merge(api::router(app))
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(access, guard::guard))

@@ -85,7 +85,7 @@ impl Problem {
     }
 
     /// The request itself cannot be understood.
-    pub(super) fn bad_request(detail: impl ToString) -> Problem {
+    pub(in crate::control) fn bad_request(detail: impl ToString) -> Problem {
         Problem::of(StatusCode::BAD_REQUEST, "bad-request", "The request is wrong", detail, Exit::Given)
     }
 

@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 
 /// A file.
-pub struct Asset {
+pub(crate) struct Asset {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its media type.
-    pub media_type: &'static str,
+    pub(crate) media_type: &'static str,
     /// What is in it.
-    pub bytes: &'static [u8],
+    pub(crate) bytes: &'static [u8],
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -24,13 +24,14 @@ macro_rules! asset {
 }
 
 /// All of them. Scripts import each other by relative URLs, which works because all share one folder.
-pub static ALL: [Asset; 10] = [
+pub(crate) static ALL: [Asset; 11] = [
     asset!("console.css", "text/css; charset=utf-8"),
     asset!("mark.svg", "image/svg+xml"),
     asset!("dom.js", SCRIPT),
     asset!("page.js", SCRIPT),
     asset!("status.js", SCRIPT),
     asset!("chart.js", SCRIPT),
+    asset!("draft.js", SCRIPT),
     asset!("settings.js", SCRIPT),
     asset!("rules.js", SCRIPT),
     asset!("messages.js", SCRIPT),
@@ -48,12 +49,12 @@ static FOLDER: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Where a file is.
-pub fn url(name: &str) -> String {
+pub(crate) fn url(name: &str) -> String {
     format!("/assets/{}/{name}", *FOLDER)
 }
 
 /// The file at a folder and name; `None`: there is none, or it is of another build.
-pub fn find(folder: &str, name: &str) -> Option<&'static Asset> {
+pub(crate) fn find(folder: &str, name: &str) -> Option<&'static Asset> {
     if folder != *FOLDER {
         return None;
     }

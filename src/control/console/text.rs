@@ -9,16 +9,16 @@ use askama::{FastWritable, Values, filters::HtmlSafe};
 /// written as text: markup is escaped, and what would move other characters about, hide, or look like nothing is shown
 /// by its number. Its direction ends where it ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Foreign(pub String);
+pub(crate) struct Foreign(pub(crate) String);
 
 impl Foreign {
     /// What `value` shows.
-    pub fn of(value: impl ToString) -> Foreign {
+    pub(crate) fn of(value: impl ToString) -> Foreign {
         Foreign(value.to_string())
     }
 
     /// For attributes and options, which hold no markup: the same characters made visible.
-    pub fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         let mut out = String::with_capacity(self.0.len());
         for c in self.0.chars() {
             if deceives(c) {
@@ -31,17 +31,17 @@ impl Foreign {
     }
 
     /// As it came: for the value of a field, and for links, where it is not looked at.
-    pub fn raw(&self) -> &str {
+    pub(crate) fn raw(&self) -> &str {
         &self.0
     }
 
     /// For a query of a URL.
-    pub fn encoded(&self) -> String {
+    pub(crate) fn encoded(&self) -> String {
         encoded(&self.0)
     }
 
     /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -90,7 +90,7 @@ impl FastWritable for Foreign {
 impl HtmlSafe for Foreign {}
 
 /// Whether a character changes how others are read, or is read as something else or not at all.
-pub fn deceives(c: char) -> bool {
+pub(crate) fn deceives(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Directions, joiners, fillers and separators that are not seen; private and tagged characters.
@@ -101,7 +101,7 @@ pub fn deceives(c: char) -> bool {
 }
 
 /// Percent-encodes everything but letters, digits and `-._~`.
-pub fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -113,7 +113,7 @@ pub fn encoded(text: &str) -> String {
 }
 
 /// `1,234,567`
-pub fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -126,7 +126,7 @@ pub fn count(number: u64) -> String {
 }
 
 /// `0`, `0.4`, `1,234`: a rate a second, without more digits than say something.
-pub fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     if per_second < 0.05 {
         "0".into()
     } else if per_second < 10.0 {
@@ -137,12 +137,12 @@ pub fn rate(per_second: f64) -> String {
 }
 
 /// `3 clients`, `1 client`
-pub fn plural(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// `17 B`, `1.5 KiB`
-pub fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
     let mut value = number as f64;
@@ -158,7 +158,7 @@ pub fn bytes(number: u64) -> String {
 }
 
 /// `850 ns`, `12 µs`, `3.4 ms`, `1.2 s`
-pub fn latency(nanos: u64) -> String {
+pub(crate) fn latency(nanos: u64) -> String {
     let value = nanos as f64;
     let (value, unit) = match nanos {
         0..1_000 => return format!("{nanos} ns"),
@@ -170,7 +170,7 @@ pub fn latency(nanos: u64) -> String {
 }
 
 /// `42 s`, `3 min`, `5 h`, `12 days`: the largest unit only.
-pub fn span(secs: u64) -> String {
+pub(crate) fn span(secs: u64) -> String {
     match secs {
         0..120 => format!("{secs} s"),
         120..7_200 => format!("{} min", secs / 60),
@@ -181,16 +181,16 @@ pub fn span(secs: u64) -> String {
 
 /// A moment, in seconds since 1970. It is written in UTC; the script shows it in the reader's own time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment(pub i64);
+pub(crate) struct Moment(pub(crate) i64);
 
 impl Moment {
     /// `2026-11-30T06:51:46Z`
-    pub fn machine(self) -> String {
+    pub(crate) fn machine(self) -> String {
         self.written("T", "Z")
     }
 
     /// `2026-11-30 06:51:46 UTC`
-    pub fn people(self) -> String {
+    pub(crate) fn people(self) -> String {
         self.written(" ", " UTC")
     }
 
@@ -226,7 +226,7 @@ impl HtmlSafe for Moment {}
 
 /// The points of a line in a box, the last value at its right end: the `points` of a `polyline`. It begins at nought,
 /// unless all values lie within a tenth of each other far above it.
-pub fn line(values: &[f64], width: f64, height: f64) -> String {
+pub(crate) fn line(values: &[f64], width: f64, height: f64) -> String {
     let most = values.iter().copied().fold(0.0, f64::max);
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let margin = if least > most * 0.9 && most > 0.0 { Some(most - least + most * 0.02) } else { None };
@@ -260,11 +260,20 @@ mod tests {
 
     #[test]
     fn numbers_are_written_for_people() {
-        assert_eq!([count(0), count(999), count(1_000), count(12_345_678)], ["0", "999", "1,000", "12,345,678"]);
-        assert_eq!([rate(0.0), rate(0.04), rate(0.44), rate(12.6), rate(1234.5)], ["0", "0", "0.4", "13", "1,235"]);
+        assert_eq!(
+            [count(0), count(999), count(1_000), count(12_345_678)],
+            ["0", "999", "1,000", "12,345,678"]
+        );
+        assert_eq!(
+            [rate(0.0), rate(0.04), rate(0.44), rate(12.6), rate(1234.5)],
+            ["0", "0", "0.4", "13", "1,235"]
+        );
         assert_eq!([bytes(17), bytes(1_536), bytes(20 << 20)], ["17 B", "1.5 KiB", "20 MiB"]);
         assert_eq!([latency(850), latency(12_345), latency(3_400_000)], ["850 ns", "12 µs", "3.4 ms"]);
-        assert_eq!([span(59), span(180), span(7_200), span(86_400 * 12)], ["59 s", "3 min", "2 h", "12 days"]);
+        assert_eq!(
+            [span(59), span(180), span(7_200), span(86_400 * 12)],
+            ["59 s", "3 min", "2 h", "12 days"]
+        );
         assert_eq!(plural(1, "client", "clients"), "1 client");
         assert_eq!(Moment(1_700_000_000).people(), "2023-11-14 22:13:20 UTC");
     }

@@ -13,3 +13,4 @@ pub(in crate::control) mod secret;
 pub(in crate::control) mod status;
 pub(in crate::control) mod trials;
 pub(in crate::control) mod users;
+pub(in crate::control) mod summary;

@@ -9,19 +9,19 @@ use crate::control::console::text::Foreign;
 /// Users.
 #[derive(Template)]
 #[template(path = "users.html")]
-pub struct UsersPage {
-    pub shell: Shell,
+pub(crate) struct UsersPage {
+    pub(crate) shell: Shell,
     /// "Require client credentials"
-    pub required: bool,
-    pub list: List,
-    pub users: Vec<User>,
+    pub(crate) required: bool,
+    pub(crate) list: List,
+    pub(crate) users: Vec<User>,
     /// The name that was typed and not taken.
-    pub typed: Foreign,
+    pub(crate) typed: Foreign,
 }
 
 /// A user.
-pub struct User {
-    pub name: Foreign,
+pub(crate) struct User {
+    pub(crate) name: Foreign,
     /// It is not applied as it is.
-    pub changed: bool,
+    pub(crate) changed: bool,
 }

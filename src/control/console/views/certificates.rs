@@ -9,33 +9,36 @@ use crate::control::console::text::{Foreign, Moment, encoded, plural, span};
 /// Certificate Authorities.
 #[derive(Template)]
 #[template(path = "certificate_authorities.html")]
-pub struct AuthoritiesPage {
-    pub shell: Shell,
-    pub authorities: Vec<Authority>,
+pub(crate) struct AuthoritiesPage {
+    pub(crate) shell: Shell,
+    pub(crate) authorities: Vec<Authority>,
     /// What was typed of a certificate to issue that was not taken.
-    pub issue: Option<()>,
+    pub(crate) issue: Option<()>,
 }
 
 /// An authority.
-pub struct Authority {
-    pub name: Foreign,
-    pub subject: Foreign,
-    pub sha256: String,
-    pub sha1: Option<String>,
+pub(crate) struct Authority {
+    pub(crate) name: Foreign,
+    pub(crate) subject: Foreign,
+    pub(crate) sha256: String,
+    pub(crate) sha1: Option<String>,
     /// Its private key is here.
-    pub key: bool,
+    pub(crate) key: bool,
     /// It issues what is issued here.
-    pub issues: bool,
+    pub(crate) issues: bool,
     /// It is not applied as it is.
-    pub changed: bool,
-    pub life: Life,
+    pub(crate) changed: bool,
+    pub(crate) life: Life,
     /// Listed client certificates that it has issued.
-    pub listed: u64,
+    pub(crate) listed: u64,
 }
 
 impl Authority {
     fn export(&self, format: &str) -> String {
-        format!("/configuration/certificate-authorities/export?name={}&format={format}", encoded(self.name.raw()))
+        format!(
+            "/configuration/certificate-authorities/export?name={}&format={format}",
+            encoded(self.name.raw())
+        )
     }
 
     fn listed_text(&self) -> String {
@@ -45,10 +48,10 @@ impl Authority {
 
 /// A certificate's life, seen from now. Seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
-    pub from: i64,
-    pub until: i64,
-    pub now: i64,
+pub(crate) struct Life {
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    pub(crate) now: i64,
 }
 
 /// What is left at which it is time to think of a new one.
@@ -74,78 +77,82 @@ impl Life {
             return format!("not before {}", date(self.from));
         }
         let left = self.until - self.now;
-        if left <= 0 { format!("expired {}", date(self.until)) } else { format!("{} left, until {}", span(left as u64), date(self.until)) }
+        if left <= 0 {
+            format!("expired {}", date(self.until))
+        } else {
+            format!("{} left, until {}", span(left as u64), date(self.until))
+        }
     }
 }
 
 /// Broker Certificate.
 #[derive(Template)]
 #[template(path = "broker_certificate.html")]
-pub struct BrokerCertificatePage {
-    pub shell: Shell,
+pub(crate) struct BrokerCertificatePage {
+    pub(crate) shell: Shell,
     /// The certificate; nothing: none was made yet.
-    pub current: Option<Presented>,
+    pub(crate) current: Option<Presented>,
     /// The broker makes and renews it.
-    pub automatic: bool,
+    pub(crate) automatic: bool,
     /// It is not applied.
-    pub changed: bool,
+    pub(crate) changed: bool,
     /// What is wrong with it.
-    pub problem: Option<Foreign>,
+    pub(crate) problem: Option<Foreign>,
     /// What was configured as its names.
-    pub names: Foreign,
+    pub(crate) names: Foreign,
 }
 
 /// The certificate that servers present.
-pub struct Presented {
-    pub subject: Foreign,
-    pub issuer: Foreign,
-    pub names: Foreign,
+pub(crate) struct Presented {
+    pub(crate) subject: Foreign,
+    pub(crate) issuer: Foreign,
+    pub(crate) names: Foreign,
     /// Subjects, from its own to the authority's.
-    pub chain: Vec<Foreign>,
-    pub until: Moment,
-    pub life: Life,
-    pub sha256: String,
-    pub sha1: Option<String>,
+    pub(crate) chain: Vec<Foreign>,
+    pub(crate) until: Moment,
+    pub(crate) life: Life,
+    pub(crate) sha256: String,
+    pub(crate) sha1: Option<String>,
 }
 
 /// Client Certificates.
 #[derive(Template)]
 #[template(path = "client_certificates.html")]
-pub struct ClientCertificatesPage {
-    pub shell: Shell,
+pub(crate) struct ClientCertificatesPage {
+    pub(crate) shell: Shell,
     /// Where "Authorized" matters, to the end of a sentence.
-    pub matters: &'static str,
+    pub(crate) matters: &'static str,
     /// Such as two certificates of one name.
-    pub warnings: Vec<Foreign>,
-    pub list: List,
-    pub certificates: Vec<ListedCertificate>,
+    pub(crate) warnings: Vec<Foreign>,
+    pub(crate) list: List,
+    pub(crate) certificates: Vec<ListedCertificate>,
     /// A certificate that was tried, as it was pasted.
-    pub tried: Foreign,
+    pub(crate) tried: Foreign,
     /// What would become of it.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// A client certificate that is listed.
-pub struct ListedCertificate {
-    pub name: Foreign,
+pub(crate) struct ListedCertificate {
+    pub(crate) name: Foreign,
     /// Nothing: only its thumbprint is known.
-    pub subject: Option<Foreign>,
-    pub issuer: Option<Foreign>,
-    pub sha256: String,
-    pub life: Option<Life>,
-    pub authorized: bool,
+    pub(crate) subject: Option<Foreign>,
+    pub(crate) issuer: Option<Foreign>,
+    pub(crate) sha256: String,
+    pub(crate) life: Option<Life>,
+    pub(crate) authorized: bool,
     /// Clients that are connected with it.
-    pub online: u64,
+    pub(crate) online: u64,
     /// Why it was refused last.
-    pub rejection: Option<Foreign>,
+    pub(crate) rejection: Option<Foreign>,
     /// It is not applied as it is.
-    pub changed: bool,
+    pub(crate) changed: bool,
 }
 
 /// What would become of a certificate.
-pub struct Verdict {
-    pub accepted: bool,
-    pub why: Foreign,
+pub(crate) struct Verdict {
+    pub(crate) accepted: bool,
+    pub(crate) why: Foreign,
 }
 
 impl ListedCertificate {

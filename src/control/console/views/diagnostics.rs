@@ -9,27 +9,27 @@ use crate::control::console::text::{Foreign, Moment};
 /// The page.
 #[derive(Template)]
 #[template(path = "diagnostics.html")]
-pub struct DiagnosticsPage {
-    pub shell: Shell,
+pub(crate) struct DiagnosticsPage {
+    pub(crate) shell: Shell,
     /// Whose messages are to be watched.
-    pub client: Foreign,
+    pub(crate) client: Foreign,
     /// Of which topics.
-    pub topic: Foreign,
-    pub list: List,
-    pub rejections: Vec<Rejection>,
+    pub(crate) topic: Foreign,
+    pub(crate) list: List,
+    pub(crate) rejections: Vec<Rejection>,
 }
 
 /// Something that was rejected.
-pub struct Rejection {
-    pub when: Moment,
+pub(crate) struct Rejection {
+    pub(crate) when: Moment,
     /// `connection`, `publish`, `subscribe`
-    pub kind: Foreign,
+    pub(crate) kind: Foreign,
     /// Who it was: client id, user, subject, address, as far as they are known.
-    pub who: Vec<Foreign>,
+    pub(crate) who: Vec<Foreign>,
     /// Of the certificate that it showed.
-    pub thumbprint: Option<String>,
-    pub cause: Foreign,
-    pub remedy: Option<Foreign>,
+    pub(crate) thumbprint: Option<String>,
+    pub(crate) cause: Foreign,
+    pub(crate) remedy: Option<Foreign>,
     /// Where the rules are tried for it.
-    pub test: Option<String>,
+    pub(crate) test: Option<String>,
 }

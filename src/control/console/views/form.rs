@@ -9,7 +9,7 @@ use crate::control::console::text::Foreign;
 
 /// The fields of the configuration that a page shows.
 #[derive(Clone, Debug, Default)]
-pub struct Form {
+pub(crate) struct Form {
     values: BTreeMap<String, String>,
     applied: BTreeMap<String, String>,
     problems: Vec<FieldProblem>,
@@ -17,20 +17,20 @@ pub struct Form {
 
 /// What is wrong with a field, or worth a thought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldProblem {
+pub(crate) struct FieldProblem {
     /// `listener[1].address`; empty: the configuration as a whole.
-    pub path: String,
+    pub(crate) path: String,
     /// What is wrong.
-    pub what: Foreign,
+    pub(crate) what: Foreign,
     /// What to do about it.
-    pub remedy: Foreign,
+    pub(crate) remedy: Foreign,
     /// How bad that is.
-    pub grade: Grade,
+    pub(crate) grade: Grade,
 }
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grade {
+pub(crate) enum Grade {
     /// It cannot be applied like this.
     Problem,
     /// It can, and may not be what was meant.
@@ -39,12 +39,12 @@ pub enum Grade {
 
 impl FieldProblem {
     /// Where, with nothing in it that deceives: names of users stand in it.
-    pub fn shown_path(&self) -> Foreign {
+    pub(crate) fn shown_path(&self) -> Foreign {
         Foreign::of(&self.path)
     }
 
     /// As the style sheet has it.
-    pub fn class(&self) -> &'static str {
+    pub(crate) fn class(&self) -> &'static str {
         match self.grade {
             Grade::Problem => "bad",
             Grade::Warning => "warning",
@@ -54,39 +54,39 @@ impl FieldProblem {
 
 impl Form {
     /// The draft beside what is applied; `problems` are those of the draft.
-    pub fn new(draft: &Value, applied: &Value, problems: Vec<FieldProblem>) -> Form {
+    pub(crate) fn new(draft: &Value, applied: &Value, problems: Vec<FieldProblem>) -> Form {
         Form { values: flat(draft), applied: flat(applied), problems }
     }
 
     /// The same, with what was typed and not taken.
     #[must_use]
-    pub fn typed(mut self, values: impl IntoIterator<Item = (String, String)>) -> Form {
+    pub(crate) fn typed(mut self, values: impl IntoIterator<Item = (String, String)>) -> Form {
         self.values.extend(values);
         self
     }
 
     /// A field's value; nothing if it has none.
-    pub fn value(&self, path: &str) -> &str {
+    pub(crate) fn value(&self, path: &str) -> &str {
         self.values.get(path).map_or("", String::as_str)
     }
 
     /// Whether a switch is on.
-    pub fn on(&self, path: &str) -> bool {
+    pub(crate) fn on(&self, path: &str) -> bool {
         self.value(path) == "true"
     }
 
     /// Whether it is one of several that is chosen.
-    pub fn is(&self, path: &str, value: &str) -> bool {
+    pub(crate) fn is(&self, path: &str, value: &str) -> bool {
         self.value(path) == value
     }
 
     /// Whether the draft has another value than what is applied.
-    pub fn changed(&self, path: &str) -> bool {
+    pub(crate) fn changed(&self, path: &str) -> bool {
         self.values.get(path) != self.applied.get(path)
     }
 
     /// What is applied, if the draft has something else.
-    pub fn before(&self, path: &str) -> Option<&str> {
+    pub(crate) fn before(&self, path: &str) -> Option<&str> {
         let said = match self.applied.get(path).map(String::as_str) {
             None => "nothing",
             Some("true") => "on",
@@ -98,25 +98,27 @@ impl Form {
     }
 
     /// What is wrong with a field.
-    pub fn problems(&self, path: &str) -> Vec<&FieldProblem> {
+    pub(crate) fn problems(&self, path: &str) -> Vec<&FieldProblem> {
         self.problems.iter().filter(|problem| problem.path == path).collect()
     }
 
     /// What is wrong with the draft and belongs to none of these fields: it is said on top.
-    pub fn elsewhere(&self, known: &[&str]) -> Vec<&FieldProblem> {
-        let stands = |path: &str| known.iter().any(|prefix| path.starts_with(prefix)) && self.values.contains_key(path);
+    pub(crate) fn elsewhere(&self, known: &[&str]) -> Vec<&FieldProblem> {
+        let stands = |path: &str| {
+            known.iter().any(|prefix| path.starts_with(prefix)) && self.values.contains_key(path)
+        };
         self.problems.iter().filter(|problem| !stands(&problem.path)).collect()
     }
 
     /// How many entries a list has.
-    pub fn len(&self, list: &str) -> usize {
+    pub(crate) fn len(&self, list: &str) -> usize {
         let first = |index: usize| format!("{list}[{index}].");
         (0..).take_while(|index| self.values.keys().any(|path| path.starts_with(&first(*index)))).count()
     }
 }
 
 /// Every value by its path: `{"listener": [{"tls": true}]}` is `listener[0].tls` = `true`.
-pub fn flat(value: &Value) -> BTreeMap<String, String> {
+pub(crate) fn flat(value: &Value) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     walk(String::new(), value, &mut out);
     out

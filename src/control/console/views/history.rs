@@ -10,27 +10,27 @@ use crate::control::console::text::{Foreign, Moment};
 /// What is pending.
 #[derive(Template)]
 #[template(path = "changes.html")]
-pub struct ChangesPage {
-    pub shell: Shell,
-    pub problems: Vec<FieldProblem>,
-    pub changes: Vec<Change>,
+pub(crate) struct ChangesPage {
+    pub(crate) shell: Shell,
+    pub(crate) problems: Vec<FieldProblem>,
+    pub(crate) changes: Vec<Change>,
     /// What they come to: `3 changes: 2 live, 1 for new connections`.
-    pub summary: String,
+    pub(crate) summary: String,
 }
 
 /// A field that differs.
-pub struct Change {
-    pub path: Foreign,
-    pub before: Option<Foreign>,
-    pub after: Option<Foreign>,
+pub(crate) struct Change {
+    pub(crate) path: Foreign,
+    pub(crate) before: Option<Foreign>,
+    pub(crate) after: Option<Foreign>,
     /// When it takes effect, and whom it drops.
-    pub effect: Foreign,
-    pub weight: Weight,
+    pub(crate) effect: Foreign,
+    pub(crate) weight: Weight,
 }
 
 /// How much a change disturbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub(crate) enum Weight {
     /// Nobody notices.
     Light,
     /// Connections made from then on.
@@ -52,33 +52,33 @@ impl Change {
 /// What was applied.
 #[derive(Template)]
 #[template(path = "history.html")]
-pub struct HistoryPage {
-    pub shell: Shell,
-    pub list: List,
-    pub generations: Vec<Generation>,
+pub(crate) struct HistoryPage {
+    pub(crate) shell: Shell,
+    pub(crate) list: List,
+    pub(crate) generations: Vec<Generation>,
 }
 
 /// One of it.
 #[derive(Template)]
 #[template(path = "generation.html")]
-pub struct GenerationPage {
-    pub shell: Shell,
-    pub generation: Generation,
+pub(crate) struct GenerationPage {
+    pub(crate) shell: Shell,
+    pub(crate) generation: Generation,
     /// What it changed.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// What rolling back to it would change; nothing: it is the one that is applied.
-    pub since: Option<Vec<Change>>,
+    pub(crate) since: Option<Vec<Change>>,
     /// The whole configuration as the file had it.
-    pub text: Foreign,
+    pub(crate) text: Foreign,
 }
 
 /// An applied configuration.
-pub struct Generation {
-    pub number: u64,
-    pub when: Moment,
-    pub author: Foreign,
-    pub comment: Foreign,
-    pub changes: u64,
-    pub current: bool,
-    pub trial: bool,
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    pub(crate) when: Moment,
+    pub(crate) author: Foreign,
+    pub(crate) comment: Foreign,
+    pub(crate) changes: u64,
+    pub(crate) current: bool,
+    pub(crate) trial: bool,
 }

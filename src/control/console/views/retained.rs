@@ -9,52 +9,57 @@ use crate::control::console::text::{Foreign, plural};
 /// The page.
 #[derive(Template)]
 #[template(path = "retained.html")]
-pub struct RetainedPage {
-    pub shell: Shell,
+pub(crate) struct RetainedPage {
+    pub(crate) shell: Shell,
     /// `100,012 messages`
-    pub total_text: String,
+    pub(crate) total_text: String,
     /// What was searched for.
-    pub filter: Foreign,
+    pub(crate) filter: Foreign,
     /// The levels above the ones that are shown.
-    pub trail: Vec<Step>,
-    pub branches: Vec<Branch>,
-    pub list: List,
-    pub message: Option<Message>,
+    pub(crate) trail: Vec<Step>,
+    pub(crate) branches: Vec<Branch>,
+    pub(crate) list: List,
+    pub(crate) message: Option<Message>,
 }
 
 /// A level above.
-pub struct Step {
-    pub name: Foreign,
-    pub url: String,
+pub(crate) struct Step {
+    pub(crate) name: Foreign,
+    pub(crate) url: String,
 }
 
 /// A level, or a topic that was found.
-pub struct Branch {
-    pub name: Foreign,
+pub(crate) struct Branch {
+    pub(crate) name: Foreign,
     /// What lies below it.
-    pub below: Option<String>,
+    pub(crate) below: Option<String>,
     /// The message that is retained there.
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
     /// It is the one that is shown.
-    pub shown: bool,
+    pub(crate) shown: bool,
     /// Messages there and below.
-    pub count: u64,
+    pub(crate) count: u64,
 }
 
 impl Branch {
+    /// A level may be empty: it is still to be seen and pressed.
+    fn label(&self) -> Foreign {
+        if self.name.is_empty() { "(an empty level)".into() } else { self.name.clone() }
+    }
+
     fn many(&self) -> String {
         if self.below.is_some() { plural(self.count, "message", "messages") } else { String::new() }
     }
 }
 
 /// One message.
-pub struct Message {
-    pub topic: Foreign,
-    pub facts: Vec<Fact>,
+pub(crate) struct Message {
+    pub(crate) topic: Foreign,
+    pub(crate) facts: Vec<Fact>,
     /// The payload, or its beginning.
-    pub base64: String,
+    pub(crate) base64: String,
     /// The same as text.
-    pub text: Foreign,
+    pub(crate) text: Foreign,
     /// It is longer.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }

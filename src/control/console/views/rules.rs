@@ -9,50 +9,50 @@ use crate::control::console::text::{Foreign, plural};
 /// The page.
 #[derive(Template)]
 #[template(path = "topic_access_rules.html")]
-pub struct RulesPage {
+pub(crate) struct RulesPage {
     /// What stands around it.
-    pub shell: Shell,
+    pub(crate) shell: Shell,
     /// What holds for all rules.
-    pub form: Form,
+    pub(crate) form: Form,
     /// What to know before anything else, such as that nobody can publish.
-    pub banners: Vec<Foreign>,
+    pub(crate) banners: Vec<Foreign>,
     /// The rules of the draft.
-    pub rules: Vec<RuleRow>,
+    pub(crate) rules: Vec<RuleRow>,
     /// The form for a new one, as it was typed.
-    pub blank: Editor,
+    pub(crate) blank: Editor,
     /// The test.
-    pub test: Test,
+    pub(crate) test: Test,
 }
 
 /// One rule.
-pub struct RuleRow {
+pub(crate) struct RuleRow {
     /// Its place, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// It is the last.
-    pub last: bool,
+    pub(crate) last: bool,
     /// What people call it.
-    pub name: Foreign,
+    pub(crate) name: Foreign,
     /// What it grants.
-    pub access: Access,
+    pub(crate) access: Access,
     /// Whom it is about.
-    pub client: Matching,
+    pub(crate) client: Matching,
     /// What it is about.
-    pub topic: Matching,
+    pub(crate) topic: Matching,
     /// How often it decided since it was applied; nothing: it is not applied.
-    pub hits: Option<u64>,
+    pub(crate) hits: Option<u64>,
     /// What was found out about it, such as that another one hides it.
-    pub findings: Vec<Foreign>,
+    pub(crate) findings: Vec<Foreign>,
     /// It is not applied as it is.
-    pub changed: bool,
+    pub(crate) changed: bool,
     /// Its form is shown.
-    pub open: bool,
+    pub(crate) open: bool,
     /// What is wrong with what was typed.
-    pub problems: Vec<Foreign>,
+    pub(crate) problems: Vec<Foreign>,
 }
 
 /// What a rule grants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     Deny,
     Read,
     Write,
@@ -62,7 +62,7 @@ pub enum Access {
 
 /// How a rule finds clients or topics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     #[default]
     All,
     Specific,
@@ -71,13 +71,13 @@ pub enum Kind {
 
 /// How a rule finds clients or topics, and what by.
 #[derive(Clone, Debug, Default)]
-pub struct Matching {
+pub(crate) struct Matching {
     /// `client` or `topic`.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// How.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What by; empty for [`Kind::All`].
-    pub text: Foreign,
+    pub(crate) text: Foreign,
 }
 
 const ACCESSES: [Access; 4] = [Access::Deny, Access::Read, Access::Write, Access::ReadWrite];
@@ -85,7 +85,7 @@ const KINDS: [Kind; 3] = [Kind::All, Kind::Specific, Kind::Pattern];
 
 impl Access {
     /// As the configuration writes it; an unknown word is the one that grants nothing.
-    pub fn keyed(key: &str) -> Access {
+    pub(crate) fn keyed(key: &str) -> Access {
         ACCESSES.into_iter().find(|access| access.key() == key).unwrap_or(Access::Deny)
     }
 
@@ -110,7 +110,7 @@ impl Access {
 
 impl Kind {
     /// As the configuration writes it.
-    pub fn keyed(key: &str) -> Kind {
+    pub(crate) fn keyed(key: &str) -> Kind {
         KINDS.into_iter().find(|kind| kind.key() == key).unwrap_or_default()
     }
 
@@ -183,15 +183,15 @@ impl RuleRow {
 
 /// The form of a rule.
 #[derive(Clone, Default)]
-pub struct Editor {
+pub(crate) struct Editor {
     /// Which rule; nothing: a new one.
-    pub index: Option<usize>,
-    pub name: Foreign,
-    pub access: Access,
-    pub client: Matching,
-    pub topic: Matching,
+    pub(crate) index: Option<usize>,
+    pub(crate) name: Foreign,
+    pub(crate) access: Access,
+    pub(crate) client: Matching,
+    pub(crate) topic: Matching,
     /// What is wrong with what was typed.
-    pub problems: Vec<Foreign>,
+    pub(crate) problems: Vec<Foreign>,
 }
 
 impl Editor {
@@ -214,19 +214,19 @@ impl Editor {
 
 /// The test: what was asked, and the answers.
 #[derive(Default)]
-pub struct Test {
-    pub client: Foreign,
-    pub action: Action,
-    pub topic: Foreign,
+pub(crate) struct Test {
+    pub(crate) client: Foreign,
+    pub(crate) action: Action,
+    pub(crate) topic: Foreign,
     /// By the draft; nothing: nothing was asked.
-    pub draft: Option<Answer>,
+    pub(crate) draft: Option<Answer>,
     /// By what is applied, if that is not the same.
-    pub applied: Option<Answer>,
+    pub(crate) applied: Option<Answer>,
 }
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     #[default]
     Publish,
     Subscribe,
@@ -239,12 +239,14 @@ impl Test {
 }
 
 /// A verdict with its reasons.
-pub struct Answer {
-    pub allowed: bool,
+pub(crate) struct Answer {
+    pub(crate) allowed: bool,
+    /// The place of the rule that decided, from 0.
+    pub(crate) rule: Option<usize>,
     /// Which rule decided, with its topic as it came out.
-    pub decided: Foreign,
+    pub(crate) decided: Foreign,
     /// Why the rules before it did not, a line each.
-    pub passed: Vec<Foreign>,
+    pub(crate) passed: Vec<Foreign>,
 }
 
 impl Answer {

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::access::{User, UsersPage};
 use super::certificates::{
-    AuthoritiesPage, Authority, BrokerCertificatePage, ClientCertificatesPage, Life, ListedCertificate, Presented, Verdict,
+    AuthoritiesPage, Authority, BrokerCertificatePage, ClientCertificatesPage, Life, ListedCertificate,
+    Presented, Verdict,
 };
 use super::clients::{Client, ClientPage, ClientsPage, Subscription};
 use super::diagnostics::{DiagnosticsPage, Rejection};
@@ -20,7 +21,7 @@ use super::status::{self, Drops, Fact, Latency, Shard, StatusPage, Tile};
 use crate::control::console::text::{Foreign, Moment};
 
 /// Names that would be markup, move text about, or hide.
-pub(in crate::control) const HOSTILE: [&str; 6] = [
+pub(crate) const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "'onmouseover='alert(1)",
@@ -29,7 +30,7 @@ pub(in crate::control) const HOSTILE: [&str; 6] = [
     "{{ 7 * 7 }}&lt;&amp;",
 ];
 
-pub(in crate::control) fn shell(page: Page) -> Shell {
+pub(crate) fn shell(page: Page) -> Shell {
     Shell {
         page,
         theme: Theme::Auto,
@@ -44,7 +45,7 @@ pub(in crate::control) fn shell(page: Page) -> Shell {
     }
 }
 
-pub(in crate::control) fn login() -> LoginPage {
+pub(crate) fn login() -> LoginPage {
     LoginPage {
         theme: Theme::Auto,
         problem: Some("the token is wrong".into()),
@@ -54,10 +55,13 @@ pub(in crate::control) fn login() -> LoginPage {
     }
 }
 
-pub(in crate::control) fn status() -> StatusPage {
-    let values = [15_023, 15_480, 61_200, 9_182_733, 734_618_640, 100_012, 18_211, 37, 9_182_733, 1_204, 61_877, 12];
+pub(crate) fn status() -> StatusPage {
+    let values =
+        [15_023, 15_480, 61_200, 9_182_733, 734_618_640, 100_012, 18_211, 37, 9_182_733, 1_204, 61_877, 12];
     let tile = |((name, key, kind), value): ((&'static str, &'static str, status::Kind), u64)| {
-        let wave = |second: i32| (f64::from(second) / 7.0).sin() * 0.2 + (f64::from(second) / 2.3).cos() * 0.05 + 1.0;
+        let wave = |second: i32| {
+            (f64::from(second) / 7.0).sin() * 0.2 + (f64::from(second) / 2.3).cos() * 0.05 + 1.0
+        };
         let size = if kind == status::Kind::Level { value as f64 } else { value as f64 / 9_000.0 };
         Tile { name, key, kind, value, history: (0..60).map(|second| size * wave(second)).collect() }
     };
@@ -83,7 +87,7 @@ pub(in crate::control) fn status() -> StatusPage {
     }
 }
 
-pub(in crate::control) fn disabled() -> StatusPage {
+pub(crate) fn disabled() -> StatusPage {
     let tile = |(name, key, kind)| Tile { name, key, kind, value: 0, history: Vec::new() };
     StatusPage {
         shell: Shell { running: false, pending: 0, ..shell(Page::Status) },
@@ -94,7 +98,7 @@ pub(in crate::control) fn disabled() -> StatusPage {
     }
 }
 
-pub(in crate::control) fn form() -> Form {
+pub(crate) fn form() -> Form {
     let applied = json!({
         "enabled": true,
         "listener": [
@@ -122,7 +126,7 @@ pub(in crate::control) fn form() -> Form {
     Form::new(&draft, &applied, vec![problem])
 }
 
-pub(in crate::control) fn settings() -> SettingsPage {
+pub(crate) fn settings() -> SettingsPage {
     let form = form();
     SettingsPage {
         shell: shell(Page::BrokerSettings),
@@ -142,7 +146,7 @@ fn matching(what: &'static str, kind: Kind, text: &str) -> Matching {
     Matching { what, kind, text: text.into() }
 }
 
-pub(in crate::control) fn rules() -> RulesPage {
+pub(crate) fn rules() -> RulesPage {
     let rule = |index: usize, name: &str, access, client, topic| RuleRow {
         index,
         last: index == 3,
@@ -157,29 +161,65 @@ pub(in crate::control) fn rules() -> RulesPage {
         problems: Vec::new(),
     };
     let mut rules = vec![
-        rule(0, "secrets", Access::Deny, matching("client", Kind::All, ""), matching("topic", Kind::Specific, "private/#")),
-        rule(1, "temperatures", Access::Write, matching("client", Kind::Pattern, "device.*"),
-             matching("topic", Kind::Pattern, "/{%client%}/temperature")),
-        rule(2, HOSTILE[0], Access::Read, matching("client", Kind::Specific, HOSTILE[3]), matching("topic", Kind::Specific, HOSTILE[1])),
-        rule(3, "the house", Access::ReadWrite, matching("client", Kind::Specific, "house"), matching("topic", Kind::All, "")),
+        rule(
+            0,
+            "secrets",
+            Access::Deny,
+            matching("client", Kind::All, ""),
+            matching("topic", Kind::Specific, "private/#"),
+        ),
+        rule(
+            1,
+            "temperatures",
+            Access::Write,
+            matching("client", Kind::Pattern, "device.*"),
+            matching("topic", Kind::Pattern, "/{%client%}/temperature"),
+        ),
+        rule(
+            2,
+            HOSTILE[0],
+            Access::Read,
+            matching("client", Kind::Specific, HOSTILE[3]),
+            matching("topic", Kind::Specific, HOSTILE[1]),
+        ),
+        rule(
+            3,
+            "the house",
+            Access::ReadWrite,
+            matching("client", Kind::Specific, "house"),
+            matching("topic", Kind::All, ""),
+        ),
     ];
     rules[2].findings.push("it can never decide: rule 1 “secrets” comes first for all of its topics".into());
     RulesPage {
         shell: shell(Page::TopicAccessRules),
         form: form(),
-        banners: vec!["topic rules are there and do not apply: no enabled listener requires client certificates".into()],
+        banners: vec![
+            "topic rules are there and do not apply: no enabled listener requires client certificates".into(),
+        ],
         rules,
-        blank: Editor { client: matching("client", Kind::All, ""), topic: matching("topic", Kind::All, ""), ..Editor::default() },
+        blank: Editor {
+            client: matching("client", Kind::All, ""),
+            topic: matching("topic", Kind::All, ""),
+            ..Editor::default()
+        },
         test: Test {
             client: "device1".into(),
             action: Action::Publish,
             topic: "/device1/temperature".into(),
             draft: Some(Answer {
                 allowed: true,
-                decided: "rule 2 “temperatures” (Write): /{%client%}/temperature = /device1/temperature".into(),
+                rule: Some(1),
+                decided: "rule 2 “temperatures” (Write): /{%client%}/temperature = /device1/temperature"
+                    .into(),
                 passed: vec![Foreign::from("rule 1 “secrets”: topic does not match (private/#)")],
             }),
-            applied: Some(Answer { allowed: false, decided: "no rule matches".into(), passed: Vec::new() }),
+            applied: Some(Answer {
+                allowed: false,
+                rule: None,
+                decided: "no rule matches".into(),
+                passed: Vec::new(),
+            }),
         },
     }
 }
@@ -190,7 +230,7 @@ fn life(days: i64) -> Life {
     Life { from: 0, until: 365 * 86_400, now: (365 - days) * 86_400 }
 }
 
-pub(in crate::control) fn authorities() -> AuthoritiesPage {
+pub(crate) fn authorities() -> AuthoritiesPage {
     let authority = |name: &str, key, issues| Authority {
         name: name.into(),
         subject: Foreign::of(format!("CN={name}")),
@@ -206,7 +246,7 @@ pub(in crate::control) fn authorities() -> AuthoritiesPage {
     AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities, issue: Some(()) }
 }
 
-pub(in crate::control) fn broker_certificate() -> BrokerCertificatePage {
+pub(crate) fn broker_certificate() -> BrokerCertificatePage {
     BrokerCertificatePage {
         shell: shell(Page::BrokerCertificate),
         current: Some(Presented {
@@ -226,7 +266,7 @@ pub(in crate::control) fn broker_certificate() -> BrokerCertificatePage {
     }
 }
 
-pub(in crate::control) fn client_certificates() -> ClientCertificatesPage {
+pub(crate) fn client_certificates() -> ClientCertificatesPage {
     let certificate = |index: usize| ListedCertificate {
         name: HOSTILE.get(index).map_or_else(|| format!("device{index}").into(), |name| (*name).into()),
         subject: Some(Foreign::of(format!("CN=device{index}"))),
@@ -238,7 +278,8 @@ pub(in crate::control) fn client_certificates() -> ClientCertificatesPage {
         rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
         changed: index == 2,
     };
-    let (list, certificates) = List::of("/configuration/client-certificates", "", 0, (0..9).map(certificate).collect());
+    let (list, certificates) =
+        List::of("/configuration/client-certificates", "", 0, (0..9).map(certificate).collect());
     ClientCertificatesPage {
         shell: shell(Page::ClientCertificates),
         matters: "“Accept trusted authorized client certificates only” or “Accept any authorized client certificate” is on.",
@@ -250,8 +291,11 @@ pub(in crate::control) fn client_certificates() -> ClientCertificatesPage {
     }
 }
 
-pub(in crate::control) fn users() -> UsersPage {
-    let users = HOSTILE.iter().chain(&["anna", "bob"]).map(|name| User { name: (*name).into(), changed: *name == "bob" });
+pub(crate) fn users() -> UsersPage {
+    let users = HOSTILE
+        .iter()
+        .chain(&["anna", "bob"])
+        .map(|name| User { name: (*name).into(), changed: *name == "bob" });
     let (list, users) = List::of("/configuration/users", "", 0, users.collect());
     UsersPage { shell: shell(Page::Users), required: false, list, users, typed: "".into() }
 }
@@ -262,26 +306,39 @@ fn client(index: usize) -> Client {
         name: (index % 2 == 0).then(|| Foreign::of(format!("device{index}"))),
         address: (index % 5 != 4).then(|| "192.0.2.7:53121".into()),
         protocol: "5.0 over TLS".into(),
-        since: Some(Moment(1_700_000_000)),
+        since: Some("2023-11-14T22:13:20Z".into()),
         subscriptions: index as u64,
         waiting: 1_200 * index as u64,
     }
 }
 
-pub(in crate::control) fn clients() -> ClientsPage {
+pub(crate) fn clients() -> ClientsPage {
     let clients: Vec<Client> = (0..12).map(client).collect();
     let list = List { path: "/clients", total: 15_023, offset: 50, shown: 12, size: 50, ..List::default() };
-    ClientsPage { shell: shell(Page::Clients), list, state: "connected", clients }
+    ClientsPage {
+        shell: shell(Page::Clients),
+        list,
+        state: "connected",
+        clients,
+        totals: "15,023 connected, 15,480 sessions".into(),
+    }
 }
 
-pub(in crate::control) fn no_clients() -> ClientsPage {
+pub(crate) fn no_clients() -> ClientsPage {
     let list = List { path: "/clients", ..List::default() };
-    ClientsPage { shell: shell(Page::Clients), list, state: "all", clients: Vec::new() }
+    ClientsPage {
+        shell: shell(Page::Clients),
+        list,
+        state: "all",
+        clients: Vec::new(),
+        totals: "0 connected, 0 sessions".into(),
+    }
 }
 
-pub(in crate::control) fn one_client() -> ClientPage {
+pub(crate) fn one_client() -> ClientPage {
     let filters = HOSTILE.iter().chain(&["$share/workers/jobs/#", "sensors/+/temperature"]);
-    let subscription = |filter: &&str| Subscription { filter: (*filter).into(), qos: 1, options: "no local".into() };
+    let subscription =
+        |filter: &&str| Subscription { filter: (*filter).into(), qos: 1, options: "no local".into() };
     ClientPage {
         shell: shell(Page::Clients),
         client: client(0),
@@ -295,7 +352,7 @@ pub(in crate::control) fn one_client() -> ClientPage {
     }
 }
 
-pub(in crate::control) fn retained() -> RetainedPage {
+pub(crate) fn retained() -> RetainedPage {
     let branch = |name: &&str| Branch {
         name: (*name).into(),
         below: (name.len() % 2 == 0).then(|| "/retained?below=x".into()),
@@ -312,11 +369,21 @@ pub(in crate::control) fn retained() -> RetainedPage {
             Step { name: "house".into(), url: "/retained?below=house".into() },
             Step { name: HOSTILE[3].into(), url: "/retained?below=house%2Fx".into() },
         ],
-        list: List { path: "/retained", total: 230, shown: branches.len() as u64, size: 50, ..List::default() },
+        list: List {
+            path: "/retained",
+            total: 230,
+            shown: branches.len() as u64,
+            size: 50,
+            ..List::default()
+        },
         branches,
         message: Some(Message {
             topic: "house/kitchen".into(),
-            facts: vec![list::Fact::new("QoS", 1), list::Fact::new("Payload", "48 B"), list::Fact::new("Content type", HOSTILE[0])],
+            facts: vec![
+                list::Fact::new("QoS", 1),
+                list::Fact::new("Payload", "48 B"),
+                list::Fact::new("Content type", HOSTILE[0]),
+            ],
             base64: "eyJ0ZW1wZXJhdHVyZSI6MjEuNSwidGV4dCI6IjxiPmhpPC9iPiJ9".into(),
             text: "{\"temperature\":21.5,\"text\":\"<b>hi</b>\"}".into(),
             cut: false,
@@ -324,7 +391,7 @@ pub(in crate::control) fn retained() -> RetainedPage {
     }
 }
 
-pub(in crate::control) fn diagnostics() -> DiagnosticsPage {
+pub(crate) fn diagnostics() -> DiagnosticsPage {
     let rejection = |(index, name): (usize, &&str)| Rejection {
         when: Moment(1_700_000_000 + index as i64),
         kind: if index % 2 == 0 { "connection".into() } else { "publish".into() },
@@ -332,9 +399,11 @@ pub(in crate::control) fn diagnostics() -> DiagnosticsPage {
         thumbprint: (index % 2 == 0).then(|| THUMBPRINT.into()),
         cause: "the certificate is trusted, and not listed as Authorized".into(),
         remedy: Some("list it under Client Certificates".into()),
-        test: (index % 2 == 1).then(|| "/configuration/topic-access-rules?client=a&action=publish&topic=b".into()),
+        test: (index % 2 == 1)
+            .then(|| "/configuration/topic-access-rules?client=a&action=publish&topic=b".into()),
     };
-    let (list, rejections) = List::of("/diagnostics", "", 0, HOSTILE.iter().enumerate().map(rejection).collect());
+    let (list, rejections) =
+        List::of("/diagnostics", "", 0, HOSTILE.iter().enumerate().map(rejection).collect());
     DiagnosticsPage { shell: shell(Page::Diagnostics), client: "".into(), topic: "".into(), list, rejections }
 }
 
@@ -347,13 +416,19 @@ fn changes() -> Vec<Change> {
         weight,
     };
     vec![
-        change("listener[0].tls", Some("false"), Some("true"), "restarts a listener and drops 15,023 clients", Weight::Heavy),
+        change(
+            "listener[0].tls",
+            Some("false"),
+            Some("true"),
+            "restarts a listener and drops 15,023 clients",
+            Weight::Heavy,
+        ),
         change("limits.packet_bytes", Some("1048576"), Some("4096"), "new connections", Weight::Later),
         change(&format!("user[{:?}].name", HOSTILE[1]), None, Some(HOSTILE[1]), "live", Weight::Light),
     ]
 }
 
-pub(in crate::control) fn pending() -> ChangesPage {
+pub(crate) fn pending() -> ChangesPage {
     ChangesPage {
         shell: shell(Page::Changes),
         problems: vec![FieldProblem {
@@ -367,7 +442,7 @@ pub(in crate::control) fn pending() -> ChangesPage {
     }
 }
 
-pub(in crate::control) fn nothing_pending() -> ChangesPage {
+pub(crate) fn nothing_pending() -> ChangesPage {
     ChangesPage {
         shell: Shell { pending: 0, ..shell(Page::Changes) },
         problems: Vec::new(),
@@ -388,12 +463,12 @@ fn generation(number: u64) -> Generation {
     }
 }
 
-pub(in crate::control) fn history() -> HistoryPage {
+pub(crate) fn history() -> HistoryPage {
     let (list, generations) = List::of("/history", "", 0, (20..42).rev().map(generation).collect());
     HistoryPage { shell: shell(Page::History), list, generations }
 }
 
-pub(in crate::control) fn one_generation() -> GenerationPage {
+pub(crate) fn one_generation() -> GenerationPage {
     GenerationPage {
         shell: shell(Page::History),
         generation: generation(39),
@@ -404,7 +479,7 @@ pub(in crate::control) fn one_generation() -> GenerationPage {
 }
 
 /// Every page by a name, rendered.
-pub(in crate::control) fn all() -> Vec<(&'static str, String)> {
+pub(crate) fn all() -> Vec<(&'static str, String)> {
     use askama::Template;
     let pages: Vec<(&'static str, askama::Result<String>)> = vec![
         ("login", login().render()),

@@ -8,36 +8,36 @@ use super::shell::{Page, Shell};
 /// The page.
 #[derive(Template)]
 #[template(path = "broker_settings.html")]
-pub struct SettingsPage {
+pub(crate) struct SettingsPage {
     /// What stands around it.
-    pub shell: Shell,
+    pub(crate) shell: Shell,
     /// The values.
-    pub form: Form,
+    pub(crate) form: Form,
     /// The listeners.
-    pub servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
     /// What the certificate settings come to.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// `3 users`
-    pub users: String,
+    pub(crate) users: String,
     /// The limits.
-    pub limits: Vec<Limit>,
+    pub(crate) limits: Vec<Limit>,
     /// They are shown at once, because one of them is wrong or was changed.
-    pub limits_open: bool,
+    pub(crate) limits_open: bool,
 }
 
 /// A listener.
-pub struct Server {
+pub(crate) struct Server {
     /// Its place in the configuration.
-    pub index: usize,
+    pub(crate) index: usize,
     /// Its place among those of its kind, from 1.
-    pub number: usize,
+    pub(crate) number: usize,
     /// It takes WebSockets.
-    pub websocket: bool,
+    pub(crate) websocket: bool,
 }
 
 impl Server {
     /// The listeners of a form.
-    pub fn all(form: &Form) -> Vec<Server> {
+    pub(crate) fn all(form: &Form) -> Vec<Server> {
         let mut numbers = [0, 0];
         let server = |index: usize| {
             let websocket = form.is(&format!("listener[{index}].protocol"), "websocket");
@@ -62,20 +62,20 @@ impl Server {
 }
 
 /// What becomes of a certificate, by what it is. Revoked ones and strangers are always refused.
-pub struct Decision {
+pub(crate) struct Decision {
     /// None is presented.
-    pub none: Verdict,
+    pub(crate) none: Verdict,
     /// Trusted and listed as Authorized.
-    pub trusted_listed: Verdict,
+    pub(crate) trusted_listed: Verdict,
     /// Trusted and not listed.
-    pub trusted: Verdict,
+    pub(crate) trusted: Verdict,
     /// Listed as Authorized and not trusted.
-    pub listed: Verdict,
+    pub(crate) listed: Verdict,
 }
 
 /// What becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Accepted,
     Refused,
 }
@@ -102,7 +102,7 @@ impl Verdict {
 
 impl Decision {
     /// As the settings of a form have it: the table of the product's decisions, for people.
-    pub fn of(form: &Form) -> Decision {
+    pub(crate) fn of(form: &Form) -> Decision {
         let only = form.on("certificates.trusted_authorized_only");
         let any = form.on("certificates.any_authorized");
         Decision {
@@ -115,21 +115,22 @@ impl Decision {
 }
 
 /// A limit.
-pub struct Limit {
+pub(crate) struct Limit {
     /// `limits.packet_bytes`
-    pub path: String,
+    pub(crate) path: String,
     /// `Packet bytes`
-    pub label: String,
+    pub(crate) label: String,
     /// What it is.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 impl Limit {
     /// By its path, and what the reference says of it.
-    pub fn new(path: &str, hint: &str) -> Limit {
+    pub(crate) fn new(path: &str, hint: &str) -> Limit {
         let name = path.rsplit('.').next().unwrap_or(path).replace('_', " ");
         let mut letters = name.chars();
-        let label = letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect());
+        let label =
+            letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect());
         Limit { path: path.to_owned(), label, hint: hint.to_owned() }
     }
 }

@@ -1,57 +1,59 @@
 //! What stands around every page: the header with the broker's state, what is pending and Apply, the navigation, a
 //! notice. It knows no page's content.
 
+use askama::Template;
+
 use crate::control::console::assets;
 use crate::control::console::text::{Foreign, count, plural};
 
 /// What stands around every page.
 #[derive(Clone, Debug)]
-pub struct Shell {
+pub(crate) struct Shell {
     /// Which page it is around.
-    pub page: Page,
+    pub(crate) page: Page,
     /// Light or dark.
-    pub theme: Theme,
+    pub(crate) theme: Theme,
     /// Whether the broker is enabled and runs.
-    pub running: bool,
+    pub(crate) running: bool,
     /// The generation that is applied.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Changes of the draft that are not applied.
-    pub pending: usize,
+    pub(crate) pending: usize,
     /// What is wrong with the draft: it cannot be applied as it is.
-    pub problems: usize,
+    pub(crate) problems: usize,
     /// The draft as it was when the page was made; edits carry it, so that nobody overwrites somebody else's.
-    pub etag: String,
+    pub(crate) etag: String,
     /// A generation that is taken back unless somebody confirms it.
-    pub trial: Option<Trial>,
+    pub(crate) trial: Option<Trial>,
     /// What the last action came to.
-    pub notice: Option<Notice>,
+    pub(crate) notice: Option<Notice>,
     /// The page's own URL with its query, to which an action that belongs to no page comes back.
-    pub here: String,
+    pub(crate) here: String,
 }
 
 /// A generation that is taken back unless somebody confirms it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// Which.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// How long there is to confirm it.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 /// What an action came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// How it went.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// In a sentence.
-    pub text: Foreign,
+    pub(crate) text: Foreign,
     /// More, a line each.
-    pub lines: Vec<Foreign>,
+    pub(crate) lines: Vec<Foreign>,
 }
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// Done.
     Good,
     /// Done, and there is something to look at.
@@ -62,7 +64,7 @@ pub enum Tone {
 
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Theme {
+pub(crate) enum Theme {
     /// As the reader's system has it.
     #[default]
     Auto,
@@ -74,7 +76,7 @@ pub enum Theme {
 
 /// The pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
+pub(crate) enum Page {
     Status,
     BrokerSettings,
     CertificateAuthorities,
@@ -90,7 +92,7 @@ pub enum Page {
 }
 
 /// The tabs of Configuration, in the order of the source.
-pub const CONFIGURATION: [Page; 6] = [
+pub(crate) const CONFIGURATION: [Page; 6] = [
     Page::BrokerSettings,
     Page::CertificateAuthorities,
     Page::BrokerCertificate,
@@ -101,7 +103,7 @@ pub const CONFIGURATION: [Page; 6] = [
 
 impl Page {
     /// What people call it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Page::Status => "Status",
             Page::BrokerSettings => "Broker Settings",
@@ -119,7 +121,7 @@ impl Page {
     }
 
     /// Where it is.
-    pub fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Page::Status => "/status",
             Page::BrokerSettings => "/configuration/broker-settings",
@@ -137,7 +139,7 @@ impl Page {
     }
 
     /// Its picture in the navigation.
-    pub fn icon(self) -> &'static str {
+    pub(crate) fn icon(self) -> &'static str {
         match self {
             Page::Status => "pulse",
             Page::Clients => "devices",
@@ -151,7 +153,7 @@ impl Page {
 
 impl Theme {
     /// As the cookie and the page's root say it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Theme::Auto => "auto",
             Theme::Light => "light",
@@ -160,19 +162,19 @@ impl Theme {
     }
 
     /// Whether it is the one of this name.
-    pub fn is(self, name: &str) -> bool {
+    pub(crate) fn is(self, name: &str) -> bool {
         self.name() == name
     }
 
     /// What a cookie means; whatever else it says is [`Theme::Auto`].
-    pub fn named(name: &str) -> Theme {
+    pub(crate) fn named(name: &str) -> Theme {
         [Theme::Light, Theme::Dark].into_iter().find(|theme| theme.name() == name).unwrap_or_default()
     }
 }
 
 impl Tone {
     /// As the style sheet has it.
-    pub fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Tone::Good => "good",
             Tone::Warning => "warning",
@@ -183,39 +185,39 @@ impl Tone {
 
 impl Notice {
     /// Done.
-    pub fn good(text: impl Into<Foreign>) -> Notice {
+    pub(crate) fn good(text: impl Into<Foreign>) -> Notice {
         Notice { tone: Tone::Good, text: text.into(), lines: Vec::new() }
     }
 
     /// Not done.
-    pub fn bad(text: impl Into<Foreign>) -> Notice {
+    pub(crate) fn bad(text: impl Into<Foreign>) -> Notice {
         Notice { tone: Tone::Bad, text: text.into(), lines: Vec::new() }
     }
 }
 
 impl Shell {
     /// Where an asset is.
-    pub fn asset(&self, name: &str) -> String {
+    pub(crate) fn asset(&self, name: &str) -> String {
         assets::url(name)
     }
 
     /// The tabs of Configuration.
-    pub fn configuration(&self) -> [Page; 6] {
+    pub(crate) fn configuration(&self) -> [Page; 6] {
         CONFIGURATION
     }
 
     /// The other entries of the navigation, below Status and Configuration.
-    pub fn others(&self) -> [Page; 4] {
+    pub(crate) fn others(&self) -> [Page; 4] {
         [Page::Clients, Page::Retained, Page::Diagnostics, Page::History]
     }
 
     /// Whether this is the page, for the navigation.
-    pub fn is(&self, page: &Page) -> bool {
+    pub(crate) fn is(&self, page: &Page) -> bool {
         self.page == *page
     }
 
     /// `3 pending changes`
-    pub fn pending_text(&self) -> String {
+    pub(crate) fn pending_text(&self) -> String {
         match (self.problems, self.pending) {
             (0, 0) => "No pending changes".into(),
             (0, pending) => plural(pending as u64, "pending change", "pending changes"),
@@ -224,7 +226,15 @@ impl Shell {
     }
 
     /// `generation 1,234`
-    pub fn generation_text(&self) -> String {
+    pub(crate) fn generation_text(&self) -> String {
         format!("generation {}", count(self.generation))
     }
+}
+
+/// Header and countdown by themselves.
+#[derive(Template)]
+#[template(path = "header.html")]
+pub(crate) struct HeaderPage {
+    /// What is to be shown.
+    pub(crate) shell: Shell,
 }

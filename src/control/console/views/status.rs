@@ -9,44 +9,44 @@ use crate::control::console::text::{Foreign, Moment, bytes, count, latency, line
 /// The page.
 #[derive(Template)]
 #[template(path = "status.html")]
-pub struct StatusPage {
+pub(crate) struct StatusPage {
     /// What stands around it.
-    pub shell: Shell,
+    pub(crate) shell: Shell,
     /// When the broker was started.
-    pub since: Option<Moment>,
+    pub(crate) since: Option<Moment>,
     /// Which tidemq this is.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// The source's values, without Running.
-    pub tiles: Vec<Tile>,
+    pub(crate) tiles: Vec<Tile>,
     /// The newest percentiles.
-    pub latency: Latency,
+    pub(crate) latency: Latency,
     /// The time that they cover: `the last 5 minutes`.
-    pub latency_span: &'static str,
+    pub(crate) latency_span: &'static str,
     /// Clients per shard.
-    pub shards: Vec<Shard>,
+    pub(crate) shards: Vec<Shard>,
     /// Deliveries that were not made.
-    pub drops: Vec<Drops>,
+    pub(crate) drops: Vec<Drops>,
     /// Memory and queues.
-    pub facts: Vec<Fact>,
+    pub(crate) facts: Vec<Fact>,
 }
 
 /// One value.
-pub struct Tile {
+pub(crate) struct Tile {
     /// As the source names it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// As the API names it.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// Whether it only ever grows: its chart is then that of its rate.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Now.
-    pub value: u64,
+    pub(crate) value: u64,
     /// A second, newest last: of a [`Kind::Counter`] its rate, of a [`Kind::Level`] itself.
-    pub history: Vec<f64>,
+    pub(crate) history: Vec<f64>,
 }
 
 /// How a value behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It goes up and down.
     Level,
     /// It counts what has happened since the start.
@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 /// The source's names in its order, with the API's, without Running.
-pub const VALUES: [(&str, &str, Kind); 12] = [
+pub(crate) const VALUES: [(&str, &str, Kind); 12] = [
     ("Clients", "clients", Kind::Level),
     ("Sessions", "sessions", Kind::Level),
     ("Subscriptions", "subscriptions", Kind::Level),
@@ -101,10 +101,10 @@ impl Tile {
 
 /// Percentiles, in nanoseconds; nothing: nothing was delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    pub p50: Option<u64>,
-    pub p99: Option<u64>,
-    pub p999: Option<u64>,
+pub(crate) struct Latency {
+    pub(crate) p50: Option<u64>,
+    pub(crate) p99: Option<u64>,
+    pub(crate) p999: Option<u64>,
 }
 
 impl Latency {
@@ -126,20 +126,24 @@ fn shown(nanos: Option<u64>) -> String {
 }
 
 /// What one shard has.
-pub struct Shard {
+pub(crate) struct Shard {
     /// Its number.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Its clients.
-    pub clients: u64,
+    pub(crate) clients: u64,
     /// Of the shard that has most, in percent.
-    pub percent: u64,
+    pub(crate) percent: u64,
 }
 
 impl Shard {
     /// The shards, by their clients.
-    pub fn all(clients: &[u64]) -> Vec<Shard> {
+    pub(crate) fn all(clients: &[u64]) -> Vec<Shard> {
         let most = clients.iter().copied().max().unwrap_or(0).max(1);
-        let shard = |(number, clients): (usize, &u64)| Shard { number, clients: *clients, percent: clients * 100 / most };
+        let shard = |(number, clients): (usize, &u64)| Shard {
+            number,
+            clients: *clients,
+            percent: clients * 100 / most,
+        };
         clients.iter().enumerate().map(shard).collect()
     }
 
@@ -149,13 +153,13 @@ impl Shard {
 }
 
 /// Deliveries that were not made, for one reason.
-pub struct Drops {
+pub(crate) struct Drops {
     /// Why.
-    pub reason: Foreign,
+    pub(crate) reason: Foreign,
     /// Since the start.
-    pub count: u64,
+    pub(crate) count: u64,
     /// A second, now.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
 }
 
 impl Drops {
@@ -169,23 +173,23 @@ impl Drops {
 }
 
 /// A line of "Memory and queues".
-pub struct Fact {
+pub(crate) struct Fact {
     /// What.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// As the script finds it.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// How much.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 impl Fact {
     /// A size.
-    pub fn size(name: &'static str, key: &'static str, value: Option<u64>) -> Fact {
+    pub(crate) fn size(name: &'static str, key: &'static str, value: Option<u64>) -> Fact {
         Fact { name, key, value: value.map_or_else(|| "–".into(), bytes) }
     }
 
     /// A number.
-    pub fn number(name: &'static str, key: &'static str, value: u64) -> Fact {
+    pub(crate) fn number(name: &'static str, key: &'static str, value: u64) -> Fact {
         Fact { name, key, value: count(value) }
     }
 }

@@ -1,0 +1,211 @@
+//! A browser's visit: what its request says of itself, and what stands around the page that it gets.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Form, extract::rejection::FormRejection};
+use axum_extra::extract::CookieJar;
+
+use super::Console;
+use super::text::{Foreign, encoded};
+use super::trouble::{Trouble, told};
+use super::views::shell::{Notice, Page, Shell, Theme};
+use crate::control::admin::App;
+use crate::control::admin::ops;
+use crate::control::admin::problem::Problem;
+
+/// The cookie that says light or dark.
+pub(super) const THEME: &str = "tidemq_theme";
+
+/// What a request says of itself.
+pub(super) struct Visit {
+    console: Console,
+    pub(super) theme: Theme,
+    query: HashMap<String, String>,
+    here: String,
+}
+
+impl FromRequestParts<Console> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Visit, Infallible> {
+        let jar = CookieJar::from_headers(&parts.headers);
+        let theme = jar.get(THEME).map_or(Theme::Auto, |cookie| Theme::named(cookie.value()));
+        // A query that is none asks for nothing.
+        let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
+        let here = parts.uri.path_and_query().map_or("/status", |here| here.as_str()).to_owned();
+        Ok(Visit { console: console.clone(), theme, query, here })
+    }
+}
+
+impl Visit {
+    /// What the handlers work with.
+    pub(super) fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// Through which operations are called.
+    pub(super) fn app(&self) -> &App {
+        &self.console.app
+    }
+
+    /// What the query says under a name; empty: nothing.
+    pub(super) fn asked(&self, name: &str) -> &str {
+        self.query.get(name).map_or("", String::as_str)
+    }
+
+    /// The same as a number.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.query.get(name)?.parse().ok()
+    }
+
+    /// What stands around a page.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub(super) async fn shell(&self, page: Page) -> Result<Shell, Trouble> {
+        let notice = self.number("said").and_then(|number| self.console.notices.take(number));
+        self.shell_saying(page, notice).await
+    }
+
+    /// The same, with what an action came to.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub(super) async fn shell_saying(&self, page: Page, notice: Option<Notice>) -> Result<Shell, Trouble> {
+        let summary = ops::summary::summary(&self.console.app.desk).await?;
+        Ok(Shell {
+            page,
+            theme: self.theme,
+            running: summary.running,
+            generation: summary.generation,
+            pending: summary.pending,
+            problems: summary.problems,
+            etag: summary.hash,
+            trial: None,
+            notice,
+            here: self.here.clone(),
+        })
+    }
+
+    /// Where an action leads: a page that says what it came to.
+    pub(super) fn to(&self, path: &str, notice: Notice) -> Response {
+        let number = self.console.notices.keep(notice);
+        let (path, place) = path.split_once('#').map_or((path, ""), |(path, place)| (path, place));
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let hash = if place.is_empty() { String::new() } else { format!("#{place}") };
+        Redirect::to(&format!("{path}{mark}said={number}{hash}")).into_response()
+    }
+
+    /// The same for an action that may have failed.
+    pub(super) fn done(&self, path: &str, outcome: Result<Notice, Problem>) -> Response {
+        self.to(path, outcome.unwrap_or_else(|problem| told(&problem)))
+    }
+}
+
+/// The fields of a form, in their order. A field that came twice says what it said last: a box that is not ticked is only
+/// its hidden companion.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(pub(super) Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Trouble;
+
+    async fn from_request(request: Request, state: &S) -> Result<Fields, Trouble> {
+        let fields: Result<Form<Vec<(String, String)>>, FormRejection> =
+            Form::from_request(request, state).await;
+        fields
+            .map(|Form(fields)| Fields(fields))
+            .map_err(|error| Trouble(Problem::bad_request(error.body_text())))
+    }
+}
+
+impl Fields {
+    /// What a field says; empty: nothing.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.if_there(name).unwrap_or_default()
+    }
+
+    /// The same; `None`: it did not come.
+    pub(super) fn if_there(&self, name: &str) -> Option<&str> {
+        self.0.iter().rfind(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What a field says, without spaces around it; `None`: nothing.
+    pub(super) fn said(&self, name: &str) -> Option<String> {
+        Some(self.text(name).trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// A field that is a number.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn number<N: std::str::FromStr>(&self, name: &str) -> Result<N, Problem> {
+        let text = self.text(name).trim();
+        text.parse().map_err(|_| Problem::bad_request(format!("{name}: {text:?} is not a number that fits")))
+    }
+
+    /// Whether a box is ticked.
+    pub(super) fn on(&self, name: &str) -> bool {
+        self.text(name) == "true"
+    }
+
+    /// The draft as it was when the page was made.
+    pub(super) fn etag(&self) -> Option<String> {
+        self.said("etag")
+    }
+
+    /// Entries of a field that holds several, separated by commas or spaces.
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let entries = self.text(name).split(|c: char| c == ',' || c.is_whitespace());
+        entries.filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// Only a path of this console leads back there: never another site.
+pub(super) fn own_path(path: &str) -> &str {
+    let own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\n', '\r', '\t']);
+    if own { path } else { "/status" }
+}
+
+/// A path with a query.
+pub(super) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let mut url = path.to_owned();
+    for (index, (name, value)) in query.iter().enumerate() {
+        url.push(if index == 0 { '?' } else { '&' });
+        url.push_str(&format!("{name}={}", encoded(value)));
+    }
+    url
+}
+
+/// A text as a value that comes from outside.
+pub(super) fn outside(text: impl ToString) -> Foreign {
+    Foreign::of(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_paths_lead_back() {
+        for path in ["https://example.org", "//example.org", "/\\example.org", "status", "", "/\texample.org"]
+        {
+            assert_eq!(own_path(path), "/status", "{path:?}");
+        }
+        assert_eq!(own_path("/clients?q=//x"), "/clients?q=//x");
+    }
+
+    #[test]
+    fn a_field_says_what_it_said_last() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let fields = Fields(vec![field("tls", "false"), field("tls", "true"), field("names", " a, b\tc ")]);
+        assert!(fields.on("tls") && !fields.on("else"));
+        assert_eq!(fields.list("names"), ["a", "b", "c"]);
+        assert_eq!(fields.said("names").as_deref(), Some("a, b\tc"));
+        assert!(fields.number::<u16>("names").is_err());
+    }
+}
