@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use super::clock::Clock;
 use super::mesh::{Parcel, Port};
 use super::order::{Order, Reply};
@@ -12,7 +14,7 @@ use super::passwords::Checks;
 use super::report::{NodeCounters, Report};
 use crate::net::{Net, NetConfig, Place, RingError, Seats};
 use crate::routing::ShardId;
-use crate::shard::{Aftermath, Message, Shard, ShardConfig};
+use crate::shard::{Aftermath, Message, Shard, ShardConfig, Traced};
 use crate::time::Time;
 
 /// The longest sleep: a bound on whatever could be missed.
@@ -27,6 +29,8 @@ pub(super) struct DriverConfig {
     pub(super) port: Port<Message>,
     pub(super) seats: Arc<Seats>,
     pub(super) checks: Checks,
+    /// Where records of packets go.
+    pub(super) traced: Sender<Traced>,
     pub(super) clock: Clock,
     pub(super) core: usize,
 }
@@ -39,6 +43,7 @@ pub(super) struct Driver {
     pub(super) net: Net,
     port: Port<Message>,
     checks: Checks,
+    traced: Sender<Traced>,
     clock: Clock,
     /// A stop has begun; it ends by then.
     stop_by: Option<Time>,
@@ -61,7 +66,7 @@ pub(super) enum Next {
 impl Driver {
     /// Must be called on the thread that makes the turns: the ring is bound to it.
     pub(super) fn new(config: DriverConfig) -> Result<Driver, RingError> {
-        let DriverConfig { shard, port, seats, checks, clock, core } = config;
+        let DriverConfig { shard, port, seats, checks, traced, clock, core } = config;
         let net = Net::new(NetConfig {
             place: Place { home_key: shard.home_key, shards: shard.shards, me: shard.id },
             limits: shard.snapshot.limits.clone(),
@@ -70,18 +75,8 @@ impl Driver {
             unix_zero_micros: shard.unix_zero_micros,
         })?;
         let (id, shard, counters) = (shard.id, Shard::new(shard), NodeCounters::default());
-        Ok(Driver {
-            id,
-            core,
-            shard,
-            net,
-            port,
-            checks,
-            clock,
-            stop_by: None,
-            sweeping: Vec::new(),
-            counters,
-        })
+        let (stop_by, sweeping) = (None, Vec::new());
+        Ok(Driver { id, core, shard, net, port, checks, traced, clock, stop_by, sweeping, counters })
     }
 
     /// One turn.
@@ -98,6 +93,7 @@ impl Driver {
         self.send();
         self.net.take_effects(&mut self.shard);
         let flushed = self.net.flush(&mut self.shard);
+        self.hand_over_traced();
         if self.stop_by.is_some_and(|by| by <= now || (self.net.is_empty() && self.port.has_sent_all())) {
             return Next::End;
         }
@@ -164,6 +160,15 @@ impl Driver {
         });
         counters.rings += rung.rings;
         taken
+    }
+
+    /// Gives the records of this turn to whoever reads them; what does not fit is counted.
+    fn hand_over_traced(&mut self) {
+        let mut lost = 0;
+        for record in self.shard.take_traced() {
+            lost += u64::from(self.traced.try_send(record).is_err());
+        }
+        self.shard.drop_traced(lost);
     }
 
     fn send(&mut self) {

@@ -34,5 +34,5 @@ pub use crate::shard::{
     Aftermath, ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, KickWhat, LevelChild,
     LevelQuery, Measure, NotACursor, NotAFilter, PageCursor, PausedFor, PutOut, RetainedLevel,
     RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, StateFilter, SubscriptionPage,
-    SubscriptionQuery, SubscriptionRow, Withdrawn,
+    SubscriptionQuery, SubscriptionRow, Traced, Withdrawn,
 };

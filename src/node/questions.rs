@@ -5,7 +5,7 @@
 
 use super::Node;
 use crate::routing::ShardId;
-use crate::shard::questions::retained::Children;
+use crate::shard::questions::retained::{Child, Children};
 use crate::shard::{
     ClientPage, ClientQuery, ClientRow, KickWhat, LevelChild, LevelQuery, Looked, Measure, PageCursor,
     RetainedLevel, RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, SubscriptionPage,
@@ -207,7 +207,7 @@ impl Node {
 }
 
 /// Adds a shard's children to those of the others, of which the first `most` are kept. True: some were not.
-fn add(all: &mut Children, rows: Vec<(Box<str>, (bool, u64))>, most: usize) -> bool {
+fn add(all: &mut Children, rows: Vec<Child>, most: usize) -> bool {
     let mut more = false;
     for (name, (has_message, below)) in rows {
         let child = all.entry(name).or_insert((false, 0));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::tests::{client, node, publish, subscribe};
 use super::*;
-use crate::policy::{Attempt, Credentials, Ground, Limits, Snapshot};
+use crate::policy::{Attempt, Credentials, Ground, Limits, Snapshot, TraceSet, TraceSpec};
 use crate::routing::ShardId;
 
 /// PUBLISH with RETAIN.
@@ -153,4 +153,32 @@ fn an_install_tells_when_each_shard_had_it_and_what_became_of_everybody() {
     assert_eq!(node.rejections(7).rejections.len(), 2);
     assert_eq!(node.rejections(9).rejections.len(), 0);
     node.stop();
+}
+
+#[test]
+fn a_trace_is_read_as_it_happens_and_a_reader_that_stops_holds_up_nobody() {
+    let (node, address) = node(2, Limits::default());
+    let spec = TraceSpec { payload_bytes: 9, ..TraceSpec::default() };
+    node.trace(Some(&Arc::new(TraceSet::new(vec![spec]).expect("it is right"))));
+    let mut peer = client(address, "peer");
+    subscribe(&mut peer, "t");
+    peer.write_all(&publish("t", b"payload")).expect("sent");
+    let reader = node.traced();
+    let told: Vec<_> = (0..6).map(|_| reader.recv().expect("the node is there")).collect();
+    let packets: Vec<_> = told.iter().map(|record| format!("{:?}", record.packet)).collect();
+    assert_eq!(packets, ["Connect", "ConnAck", "Subscribe", "SubAck", "Publish", "Publish"]);
+    assert_eq!(&*told[5].payload, b"payload");
+    // Nobody reads: the channel fills, and the rest is counted.
+    let pings = 20_000;
+    let mut answers = vec![0; 2 * pings];
+    let mut writer = peer.try_clone().expect("cloned");
+    let writing = std::thread::spawn(move || writer.write_all(&[0xC0, 0].repeat(pings)).expect("sent"));
+    peer.read_exact(&mut [0; 12]).expect("what it published");
+    peer.read_exact(&mut answers).expect("every ping is answered");
+    writing.join().expect("it ends");
+    node.trace(None);
+    let dropped: u64 = node.reports().iter().map(|report| report.counters.trace_dropped).sum();
+    assert_eq!(dropped + reader.len() as u64, 2 * pings as u64);
+    node.stop();
+    assert_eq!(reader.iter().count() as u64 + dropped, 2 * pings as u64);
 }

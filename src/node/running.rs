@@ -17,12 +17,15 @@ use super::probe::{ProbeError, explain, probe};
 use super::report::Report;
 use super::{entropy, executor};
 use crate::net::{Bound, RingError, Seats, Speech};
-use crate::policy::{Limits, Rejection, Rejections, Snapshot};
+use crate::policy::{Limits, Rejection, Rejections, Snapshot, TraceSet};
 use crate::routing::{Homes, ShardId};
-use crate::shard::{Aftermath, Message, Shard, ShardConfig};
+use crate::shard::{Aftermath, Message, Shard, ShardConfig, Traced};
 
 /// Rejections of either kind that are kept, for all shards together.
 const REJECTIONS: usize = 1_000;
+
+/// Records of packets that may wait for whoever reads them.
+const TRACED: usize = 8_192;
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -103,6 +106,8 @@ pub struct Node {
     homes: Homes,
     /// What the shards have handed over.
     rejections: Mutex<Rejections>,
+    /// Records of packets that nobody has read.
+    traced: Receiver<Traced>,
     /// Dropped when no shard is there to ask it.
     passwords: Pool,
 }
@@ -127,6 +132,7 @@ impl Node {
         let passwords = Pool::start(cores.len(), &switchboard, clock)
             .map_err(|source| StartError::System { attempt: "starting a thread", source })?;
         let rejections = Mutex::new(Rejections::keeping(REJECTIONS));
+        let (to_trace, traced) = bounded(TRACED);
         let mut node = Node {
             switchboard,
             executors,
@@ -134,6 +140,7 @@ impl Node {
             open_files,
             homes,
             rejections,
+            traced,
             passwords,
         };
         let mut starting = Vec::new();
@@ -154,7 +161,8 @@ impl Node {
             let core = cores[id.index() % cores.len()];
             let (ready, started) = bounded(1);
             let checks = node.passwords.checks();
-            let config = DriverConfig { shard, port, seats: Arc::clone(&seats), checks, clock, core };
+            let (seats, traced) = (Arc::clone(&seats), to_trace.clone());
+            let config = DriverConfig { shard, port, seats, checks, traced, clock, core };
             let executor = executor::spawn(config, ready).map_err(|error| not_started(id, &error))?;
             node.executors.push(executor);
             starting.push(started);
@@ -240,6 +248,22 @@ impl Node {
         let mut known = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
         fresh.into_iter().for_each(|rejection| known.push(rejection));
         RecentRejections { rejections: known.since(since), last: known.last() }
+    }
+
+    /// From now on these packets are traced, on every shard; `None`: none. Clients that are not connected yet are meant
+    /// too.
+    pub fn trace(&self, set: Option<&Arc<TraceSet>>) {
+        for shard in self.shard_ids() {
+            let set = set.cloned();
+            self.ask_one(shard, move |shard| shard.set_trace(set));
+        }
+    }
+
+    /// Where the records of traced packets are read, in the order of each shard. Each is read once, whoever reads. If
+    /// nobody does, the oldest wait and what comes then is only counted
+    /// ([`Counters::trace_dropped`](crate::shard::Counters)). It ends with the node.
+    pub fn traced(&self) -> Receiver<Traced> {
+        self.traced.clone()
     }
 
     /// Publishes messages below `$SYS/`, each a topic and what it retains from now on; an empty one clears. Returns when

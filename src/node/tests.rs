@@ -228,7 +228,8 @@ fn glommio_comes_through_while_somebody_waits_for_it() {
     let switchboard = Arc::new(switchboard);
     let passwords = Pool::start(1, &switchboard, clock).expect("a thread");
     let (seats, checks) = (Arc::new(Seats::new(1)), passwords.checks());
-    let config = DriverConfig { shard, port, seats, checks, clock, core: 0 };
+    let (traced, _records) = crossbeam_channel::bounded(1);
+    let config = DriverConfig { shard, port, seats, checks, traced, clock, core: 0 };
     let waited = glommio::LocalExecutorBuilder::default()
         .spawn(move || async move {
             let patience = Patience::default();

@@ -9,6 +9,7 @@ pub mod principal;
 pub mod rejections;
 pub mod rules;
 pub mod snapshot;
+pub mod trace;
 pub mod verified;
 
 pub use certificates::{CertificatePolicy, CertificateRefusal, Listing, Presented, Requirement, Thumbprint};
@@ -18,3 +19,4 @@ pub use principal::{ClientIdPolicy, ClientNames, ListenerPolicy, Principal, Refu
 pub use rejections::{Attempt, Ground, Rejection, Rejections};
 pub use rules::{ClientRules, Rules};
 pub use snapshot::{Generation, Snapshot};
+pub use trace::{Direction, Directions, PacketTypes, TraceProblem, TraceSet, TraceSpec};

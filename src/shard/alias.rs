@@ -40,6 +40,11 @@ impl Introduced {
         }
         Ok(&self.topics[at])
     }
+
+    /// The topic of an alias, if it was introduced.
+    pub(super) fn topic(&self, alias: NonZeroU16) -> Option<&str> {
+        self.topics.get(usize::from(alias.get()) - 1).map(|topic| &**topic)
+    }
 }
 
 /// The aliases that we introduced to a client: the first topics delivered on its connection have them until it ends.
@@ -65,6 +70,11 @@ impl Given {
             None if next >= usize::from(maximum) || topic.len() <= Given::SHORT => Naming::Name,
             None => alias(next).map_or(Naming::Name, Naming::Introduce),
         }
+    }
+
+    /// The topic of an alias, if it was introduced.
+    pub(super) fn topic(&self, alias: NonZeroU16) -> Option<&str> {
+        self.topics.get(usize::from(alias.get()) - 1).map(|topic| &**topic)
     }
 
     /// A PUBLISH that introduces the next alias is on its way, and cannot be lost while the connection lasts.

@@ -179,12 +179,14 @@ pub(super) struct Outbound {
     queued: u8,
     /// Bytes kept free in front of what waits, for the driver's own header.
     headroom: u8,
+    /// Of what waits the first so many bytes were looked at for tracing. Only kept while something is traced.
+    traced: usize,
 }
 
 impl Default for Outbound {
     fn default() -> Outbound {
         let (buf, head, blocked, slow, taken) = (Vec::new(), 0, false, Time::NEVER, 0);
-        Outbound { buf, head, blocked, slow, taken, queued: 0, headroom: 0 }
+        Outbound { buf, head, blocked, slow, taken, queued: 0, headroom: 0, traced: 0 }
     }
 }
 
@@ -220,6 +222,17 @@ impl Outbound {
         let start = self.head - header.len();
         self.buf[start..self.head].copy_from_slice(header);
         self.head = start;
+        self.traced += header.len();
+    }
+
+    /// What waits and was not looked at for tracing: whole packets.
+    pub(super) fn untraced(&self) -> &[u8] {
+        self.bytes().get(self.traced..).unwrap_or_default()
+    }
+
+    /// All that waits was looked at.
+    pub(super) fn mark_traced(&mut self) {
+        self.traced = self.len();
     }
 
     /// Whether some of it has waited since the last flush.
@@ -230,6 +243,7 @@ impl Outbound {
     /// Puts so many bytes in front of what waits, and answers all of it.
     pub(super) fn make_room(&mut self, bytes: usize) -> &mut [u8] {
         self.head -= bytes;
+        self.traced += bytes;
         &mut self.buf[self.head..]
     }
 
@@ -314,6 +328,7 @@ impl Dirty {
     /// is no progress.
     pub(super) fn sent(&mut self, out: &mut Outbound, bytes: usize, now: Time, enough: usize) -> bool {
         out.head += bytes;
+        out.traced = out.traced.saturating_sub(bytes);
         if out.head < out.buf.len() {
             out.blocked = true;
             out.taken += bytes;
@@ -345,7 +360,7 @@ impl Dirty {
     /// The connection is gone.
     pub(super) fn discard(&mut self, out: &mut Outbound) {
         out.head = 0;
-        out.headroom = 0;
+        (out.headroom, out.traced) = (0, 0);
         out.blocked = false;
         (out.slow, out.taken) = (Time::NEVER, 0);
         self.give_back(&mut out.buf);

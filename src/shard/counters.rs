@@ -47,6 +47,8 @@ pub struct Counters {
     pub refusals: BTreeMap<ReasonCode, u64>,
     /// Refused publishes, wills and subscriptions that are not among the rejections: there were too many in one turn.
     pub rejections_left_out: u64,
+    /// Packets that were to be traced and are not among the records: there were too many, or nobody took them in time.
+    pub trace_dropped: u64,
     /// Times a connection was paused.
     pub pauses: u64,
 }

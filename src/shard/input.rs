@@ -176,11 +176,13 @@ impl Shard {
             return Err(Halt::Closed);
         }
         if phase == Phase::Connecting {
+            self.note_input(conn, packet);
             self.first_packet(conn, frame, packet)?;
         } else if frame.first >> 4 == PUBLISH {
             if patience == Patience::Waits && !self.mesh.credit.is_left() {
                 return Err(Halt::Paused(WaitsFor::Credit));
             }
+            self.note_input(conn, packet);
             let publish = publish::decode(version, frame.first, &packet[frame.header_len..])?;
             match publish.properties.topic_alias {
                 None => self.handle_publish(client, &publish, pending)?,
@@ -190,19 +192,30 @@ impl Shard {
             && matches!(*first, 0x40 | 0x50 | 0x62 | 0x70)
         {
             // PUBACK, PUBREC, PUBREL and PUBCOMP as nearly all of them are: four bytes, in every version.
+            self.note_input(conn, packet);
             self.ship(client, pending);
             let id = PacketId::new(u16::from_be_bytes([*high, *low])).ok_or(Violation::PacketIdZero)?;
             self.handle_ack(client, kind, &Ack::new(id, ReasonCode::Success))?;
         } else if frame.packet_type() == Some(PacketType::Connect) {
+            self.note_input(conn, packet);
             // [MQTT-3.1.0-2], whatever it says: what is wrong inside a CONNECT has codes that DISCONNECT may not carry.
             return Err(Violation::SecondConnect.into());
         } else if frame.first >> 4 == SUBSCRIBE && joining >= JOINING && patience == Patience::Waits {
             return Err(Halt::Paused(WaitsFor::Subscriptions));
         } else {
+            self.note_input(conn, packet);
             self.ship(client, pending);
             self.handle_packet(conn, client, decode(version, Sender::Client, frame, packet)?)?;
         }
         Ok(frame.len)
+    }
+
+    /// A packet is taken, and traced if that is asked for.
+    #[inline]
+    fn note_input(&mut self, conn: ConnId, packet: &[u8]) {
+        if self.tracing.is_some() {
+            self.trace_input(conn, packet);
+        }
     }
 
     fn first_packet(&mut self, conn: ConnId, frame: Frame, packet: &[u8]) -> Result<(), Halt> {

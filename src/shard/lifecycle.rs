@@ -128,6 +128,10 @@ impl Shard {
 
     /// Closes a connection: its session is detached, its output flushed once more by the driver.
     pub(super) fn close(&mut self, conn: ConnId, cause: CloseCause) {
+        // What it is told last is not handed out by `next_dirty`.
+        if self.tracing.is_some() {
+            self.trace_output(conn);
+        }
         let c = &mut self.connections[conn.index as usize];
         let phase = std::mem::replace(&mut c.phase, Phase::Closing);
         c.partial = Vec::new();

@@ -45,6 +45,8 @@ mod subscribe;
 mod system;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod traced;
 mod verifying;
 mod wheel;
 
@@ -69,6 +71,7 @@ pub use questions::retained::{
 };
 pub use questions::subscriptions::{SubscriptionPage, SubscriptionQuery, SubscriptionRow};
 pub use questions::{Looked, NotACursor, PageCursor};
+pub use traced::Traced;
 pub use verifying::{CHECKS_UNDER_WAY, CheckId, PasswordCheck, PasswordOutcome};
 
 use crate::policy::certificates::Trusted;
@@ -89,6 +92,7 @@ use publish::Pending;
 use replay::Replays;
 use slots::Slots;
 use subscribe::Joins;
+use trace::Tracing;
 use verifying::Verifying;
 use wheel::Wheel;
 
@@ -206,6 +210,8 @@ pub struct Shard {
     /// What the last install has done so far.
     aftermath: Aftermath,
     rejections: Rejections,
+    /// What is traced; mostly nothing is.
+    tracing: Option<Box<Tracing>>,
     connections: Vec<Connection>,
     open_connections: usize,
     connected: usize,
@@ -272,6 +278,7 @@ impl Shard {
             swept: None,
             aftermath: Aftermath::default(),
             rejections: Rejections::default(),
+            tracing: None,
             connections: Vec::new(),
             open_connections: 0,
             connected: 0,
@@ -379,7 +386,13 @@ impl Shard {
 
     /// The next connection with output to flush: answers to packets first, then deliveries.
     pub fn next_dirty(&mut self) -> Option<ConnId> {
-        self.dirty.next(&mut self.connections)
+        let next = self.dirty.next(&mut self.connections);
+        if self.tracing.is_some()
+            && let Some(conn) = next
+        {
+            self.trace_output(conn);
+        }
+        next
     }
 
     /// Must there be another turn before sleeping: is there something to flush, or a connection to read on?

@@ -6,6 +6,7 @@ use super::{Looked, Needle, PageCursor};
 use crate::mqtt::Version;
 use crate::policy::Thumbprint;
 use crate::routing::ShardId;
+use crate::session::Outgoing;
 use crate::shard::Shard;
 use crate::shard::client::Client;
 use crate::shard::connection::WaitsFor;
@@ -251,7 +252,7 @@ impl Shard {
         let principal = c.standing.principal.as_deref();
         let name = principal.map_or("", |p| p.client_name(self.snapshot.names));
         let outgoing = c.flow.as_ref().map(|flow| &flow.outgoing);
-        let (backlog_messages, backlog_bytes) = outgoing.map_or((0, 0), |o| o.backlog());
+        let (backlog_messages, backlog_bytes) = outgoing.map_or((0, 0), Outgoing::backlog);
         ClientRow {
             client_id: c.client_id.clone(),
             home: self.id,
@@ -263,7 +264,7 @@ impl Shard {
             has_will: c.will.is_some(),
             state: self.client_state(c),
             subscriptions: c.subscriptions.len(),
-            in_flight: outgoing.map_or(0, |o| o.in_flight()),
+            in_flight: outgoing.map_or(0, Outgoing::in_flight),
             backlog_messages,
             backlog_bytes,
         }

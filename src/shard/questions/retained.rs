@@ -134,6 +134,8 @@ pub struct LevelChild {
 
 /// Of a child: whether a message is retained for it, and how many below it.
 pub(crate) type Children = BTreeMap<Box<str>, (bool, u64)>;
+/// One of them.
+pub(crate) type Child = (Box<str>, (bool, u64));
 
 /// The broker's own topics.
 const SYSTEM: &str = "$SYS/";
@@ -160,11 +162,7 @@ impl Shard {
     }
 
     /// The children of a level, as far as the topics behind `after` tell that are looked at.
-    pub(crate) fn retained_level(
-        &self,
-        query: &LevelQuery,
-        after: Option<&str>,
-    ) -> Looked<(Box<str>, (bool, u64)), Box<str>> {
+    pub(crate) fn retained_level(&self, query: &LevelQuery, after: Option<&str>) -> Looked<Child, Box<str>> {
         let prefix = &*query.prefix;
         let mut children = Children::new();
         let after = after.unwrap_or_default();

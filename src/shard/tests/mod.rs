@@ -14,6 +14,7 @@ mod resources;
 mod shared;
 mod system;
 mod told;
+mod traces;
 mod verifying;
 mod violations;
 
