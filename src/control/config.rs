@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use super::problem::{Problem, Problems};
@@ -14,6 +15,7 @@ use crate::policy::rules::Rule;
 use crate::policy::{Generation, Limits};
 
 mod access;
+pub mod json;
 mod operator;
 pub mod reference;
 pub(super) mod rule_tests;
@@ -138,6 +140,12 @@ pub(super) const PACKETS_PER_FRAME: &[(&str, PacketsPerFrame)] =
 pub(super) const STORAGES: &[(&str, Storage)] = &[("memory", Storage::Memory), ("disk", Storage::Disk)];
 /// Where WebSocket clients of a listener without a path connect.
 pub const PATH: &str = "/mqtt";
+
+/// What tells a text from another: the first 16 hexadecimal digits of its SHA-256.
+#[must_use]
+pub fn draft_hash(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
 
 impl Draft {
     /// Reads and validates a whole text.

@@ -13,23 +13,26 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 use super::config::Draft;
 use super::disk::{self, FileFault, OsDisk};
 use super::problem::{Problem, Problems};
 use crate::policy::Thumbprint;
 
+mod json;
+
 /// How long the lock of another edit, or of an Apply, is waited for: each holds it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// Behind which section the entries of a table are written that has none yet.
-const BEHIND: [(&str, &str); 4] = [
+const BEHIND: [(&str, &str); 5] = [
     ("client_certificate", "certificates"),
     ("user", "credentials"),
     ("authority", "broker_certificate"),
     ("rule", "rules"),
+    ("rule_test", "rules"),
 ];
 
 /// Why an edit was not made. The file is as it was.
@@ -102,18 +105,7 @@ impl Edit {
     pub fn begin(file: &Path, data: &Path) -> Result<Edit, EditError> {
         let lock = Lock::take(data)?;
         let text = disk::read_text(file)?;
-        let document = text.parse().map_err(|error: toml_edit::TomlError| {
-            // The broker's own reader says it better.
-            let problems = Draft::read(&text).err().unwrap_or_else(|| {
-                Problems(vec![Problem {
-                    path: String::new(),
-                    line: None,
-                    what: format!("is not TOML: {}", error.message()),
-                    remedy: "correct it".into(),
-                }])
-            });
-            EditError::Invalid(file.to_owned(), problems)
-        })?;
+        let document = parsed(file, &text)?;
         Ok(Edit { file: file.to_owned(), text, document, _lock: lock })
     }
 
@@ -121,6 +113,22 @@ impl Edit {
     #[must_use]
     pub fn text_before(&self) -> &str {
         &self.text
+    }
+
+    /// The text as it stands.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.document.to_string()
+    }
+
+    /// The document becomes `text`.
+    ///
+    /// # Errors
+    /// It has problems. The document is as it was.
+    pub fn replace_text(&mut self, text: &str) -> Result<(), EditError> {
+        Draft::read(text).map_err(|problems| EditError::Invalid(self.file.clone(), problems))?;
+        self.document = parsed(&self.file, text)?;
+        Ok(())
     }
 
     /// What it says now.
@@ -282,8 +290,23 @@ impl Edit {
     }
 }
 
+fn parsed(file: &Path, text: &str) -> Result<DocumentMut, EditError> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        // The broker's own reader says it better.
+        let problems = Draft::read(text).err().unwrap_or_else(|| {
+            Problems(vec![Problem {
+                path: String::new(),
+                line: None,
+                what: format!("is not TOML: {}", error.message()),
+                remedy: "correct it".into(),
+            }])
+        });
+        EditError::Invalid(file.to_owned(), problems)
+    })
+}
+
 /// The entries of a table.
-fn entries(document: &DocumentMut, table: &'static str) -> Result<Vec<Table>, EditError> {
+pub(super) fn entries(document: &DocumentMut, table: &str) -> Result<Vec<Table>, EditError> {
     let Some(item) = document.get(table) else { return Ok(Vec::new()) };
     if item.as_array().is_some_and(Array::is_empty) {
         return Ok(Vec::new());
@@ -294,7 +317,7 @@ fn entries(document: &DocumentMut, table: &'static str) -> Result<Vec<Table>, Ed
 }
 
 /// Tables are written in the order of their positions: all entries get the first one's, and stand in their order.
-fn replace(document: &mut DocumentMut, table: &'static str, entries: Vec<Table>) {
+pub(super) fn replace(document: &mut DocumentMut, table: &str, entries: Vec<Table>) {
     if entries.is_empty() {
         document.remove(table);
         return;
@@ -331,7 +354,7 @@ fn is_bare(key: &str) -> bool {
 }
 
 /// Sets a field; what stands around an old value stays around the new one.
-fn set_field(table: &mut Table, field: &str, mut value: Value) {
+pub(super) fn set_field(table: &mut dyn TableLike, field: &str, mut value: Value) {
     if let Some(old) = table.get(field).and_then(Item::as_value) {
         *value.decor_mut() = old.decor().clone();
     }
