@@ -1,10 +1,9 @@
 //! Certificates as text for people.
 
-use super::Registry;
 use super::authorities::Issuing;
 use super::clients::word;
+use super::{Refused, Registry};
 use crate::control::config::BrokerChoice;
-use crate::control::failure::Failure;
 use crate::control::pki::{Certified, Description, describe, moment};
 
 /// What stands where nothing is known.
@@ -87,7 +86,7 @@ impl Registry {
     }
 
     /// The listed client certificates, and those that were issued here and are not listed.
-    pub(super) fn clients_shown(&self) -> Result<String, Failure> {
+    pub(super) fn clients_shown(&self) -> Result<String, Refused> {
         let mut rows = Vec::new();
         for one in &self.draft.config().client_certificates {
             let (until, issuer) = self.until(&one.thumbprint);
@@ -121,7 +120,7 @@ impl Registry {
     }
 
     /// The broker's certificate.
-    pub(super) fn broker_shown(&self) -> Result<String, Failure> {
+    pub(super) fn broker_shown(&self) -> Result<String, Refused> {
         let Some((certified, choice)) = self.broker_certificate()? else {
             return Ok(
                 "the broker makes its certificate when it starts; `tidemq cert broker new` makes one now"
@@ -136,7 +135,7 @@ impl Registry {
     }
 
     /// What a certificate says.
-    pub(super) fn shown(&self, certified: &Certified) -> Result<String, Failure> {
+    pub(super) fn shown(&self, certified: &Certified) -> Result<String, Refused> {
         Ok(description(&describe(certified.certificate())?, self.now))
     }
 }

@@ -2,9 +2,14 @@
 //! for the control thread or an edit of the draft. They know nothing of HTTP.
 
 pub(in crate::control) mod applying;
+pub(in crate::control) mod authorities;
+pub(in crate::control) mod broker_certificate;
+pub(in crate::control) mod certificate;
+pub(in crate::control) mod client_certificates;
 pub(in crate::control) mod clients;
 pub(in crate::control) mod draft;
 pub(in crate::control) mod editing;
+pub(in crate::control) mod issuing;
 mod named;
 pub(in crate::control) mod retained;
 pub(in crate::control) mod rules;
