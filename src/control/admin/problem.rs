@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::control::apply::ApplyError;
+use crate::control::certificates::Refused;
 use crate::control::edit::EditError;
 use crate::control::failure::{Exit, Failure};
 use crate::control::pki::PkiError;
@@ -200,7 +201,50 @@ impl From<Flaw> for ConfigProblem {
 
 impl From<PkiError> for Problem {
     fn from(error: PkiError) -> Problem {
-        Failure::from(error).into()
+        let remedy = error.remedy();
+        let problem = match &error {
+            PkiError::Unknown(_) => Problem::not_found(&error),
+            PkiError::NoKey(_) => Problem::conflict("no-key", &error),
+            PkiError::AuthorityWithoutKey(_) => {
+                return Problem::conflict("no-key", &error)
+                    .remedy("import it again with its key, or let another authority issue");
+            }
+            PkiError::PasswordWanted(_) => Problem::not_taken("password-wanted", &error),
+            PkiError::WrongPassword(_) => Problem::not_taken("wrong-password", &error),
+            _ => return Failure::from(error).into(),
+        };
+        problem.remedy(&remedy)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Problem {
+        match refused {
+            Refused::NoAuthority(_) | Refused::NotListed(_) | Refused::NoClient(_) => {
+                Problem::not_found(refused).remedy("read the list again: somebody may have removed it")
+            }
+            Refused::AuthorityNameTaken(_) | Refused::ClientNameTaken(_) => {
+                Problem::conflict("name-taken", refused)
+                    .remedy("give this one another name, or remove that one")
+            }
+            Refused::AuthorityKnown(_) => Problem::conflict("known", refused)
+                .remedy("use the one that is there, or import it with its key if that has none"),
+            Refused::NobodyIssues => Problem::conflict("nobody-issues", refused)
+                .remedy("make an authority, or let one issue that has its key"),
+            Refused::Listed { .. } => {
+                Problem::conflict("listed", refused).remedy("change the status of that entry")
+            }
+            Refused::Ambiguous { .. } => {
+                Problem::conflict("ambiguous", refused).remedy("say which by its thumbprint")
+            }
+            Refused::NotAServerName(_) => {
+                Problem::not_taken("bad-name", refused).remedy("give host names and addresses")
+            }
+            Refused::Pki(error) => error.into(),
+            Refused::Edit(error) => error.into(),
+            Refused::Apply(error) => error.into(),
+            Refused::Other(failure) => failure.into(),
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 
 use toml_edit::{Array, Value};
 
-use super::Registry;
+use super::{Refused, Registry};
 use crate::control::config::BrokerChoice;
-use crate::control::failure::{Exit, Failure};
 use crate::control::pki::broker;
 use crate::control::pki::{
     Certified, Description, Imported, KeyType, PkiError, SanName, Thumbprint, host_names,
@@ -17,7 +16,9 @@ const NAMES: &str = "broker_certificate.names";
 
 impl Registry {
     /// The one that the draft chooses; `None`: the broker will make it when it starts.
-    pub(super) fn broker_certificate(&self) -> Result<Option<(Certified, BrokerChoice)>, PkiError> {
+    pub(in crate::control) fn broker_certificate(
+        &self,
+    ) -> Result<Option<(Certified, BrokerChoice)>, PkiError> {
         let choice = self.draft.config().broker_certificate.certificate;
         let certified = match choice {
             BrokerChoice::Auto => broker::current(&self.store)?.map(|found| found.certified),
@@ -28,11 +29,11 @@ impl Registry {
 
     /// Makes a new one, issued by the authority that issues, or by itself if there is none. `names`: those that it is to
     /// bear from now on; none: those of the configuration, else the machine's.
-    pub(super) fn new_broker_certificate(
+    pub(in crate::control) fn new_broker_certificate(
         &mut self,
         names: &[SanName],
         key_type: Option<KeyType>,
-    ) -> Result<(Description, i64), Failure> {
+    ) -> Result<(Description, i64), Refused> {
         self.draft.set(CHOICE, "auto");
         if !names.is_empty() {
             let written: Array = names.iter().map(plain).collect();
@@ -45,7 +46,7 @@ impl Registry {
             (names, _) => names.to_vec(),
         };
         let issues = self.draft.config().authorities.iter().any(|one| one.issues);
-        let issuer = if issues { Some(self.issuer(None)?) } else { None };
+        let issuer = if issues { Some(self.chosen_issuer()?) } else { None };
         let made = broker::renewed(&self.store, issuer.as_ref(), &names, key_type, self.now)?;
         let (said, renew_at) = (made.description.clone(), made.renew_at);
         self.broker = Some(made);
@@ -53,7 +54,10 @@ impl Registry {
     }
 
     /// Takes one that somebody else has issued, with its key.
-    pub(super) fn import_broker_certificate(&mut self, imported: Imported) -> Result<Certified, Failure> {
+    pub(in crate::control) fn import_broker_certificate(
+        &mut self,
+        imported: Imported,
+    ) -> Result<Certified, Refused> {
         let certified = imported.into_broker(self.now)?;
         let thumbprint = self.keep(certified.clone());
         self.draft.set(CHOICE, thumbprint.to_string());
@@ -61,12 +65,15 @@ impl Registry {
     }
 
     /// Lets the broker make and renew its own again.
-    pub(super) fn automatic_broker_certificate(&mut self) {
+    pub(in crate::control) fn automatic_broker_certificate(&mut self) {
         self.draft.set(CHOICE, "auto");
     }
 
     /// Lets the broker show one of the store.
-    pub(super) fn use_broker_certificate(&mut self, thumbprint: &Thumbprint) -> Result<(), Failure> {
+    pub(in crate::control) fn use_broker_certificate(
+        &mut self,
+        thumbprint: &Thumbprint,
+    ) -> Result<(), Refused> {
         if !self.store.has_key(thumbprint) {
             return Err(PkiError::NoKey(*thumbprint).into());
         }
@@ -84,12 +91,9 @@ fn plain(name: &SanName) -> String {
 }
 
 /// Names that clients can know a broker by.
-pub(super) fn server_names(names: &[SanName]) -> Result<(), Failure> {
+pub(in crate::control) fn server_names(names: &[SanName]) -> Result<(), Refused> {
     match names.iter().find(|name| !matches!(name, SanName::Dns(_) | SanName::Ip(_))) {
         None => Ok(()),
-        Some(other) => {
-            let cause = format!("`{other}` is no name of a broker");
-            Err(Failure::new(Exit::Given, cause, "give host names and addresses"))
-        }
+        Some(other) => Err(Refused::NotAServerName(other.clone())),
     }
 }

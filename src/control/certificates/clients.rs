@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use super::Registry;
 use super::files;
+use super::{Refused, Registry};
 use crate::control::config::ClientCertificate;
-use crate::control::failure::{Exit, Failure};
 use crate::control::pki::{Certified, Expiry, Thumbprint, describe};
 use crate::policy::certificates::{CommonName, Listing};
 
@@ -13,12 +12,12 @@ use crate::policy::certificates::{CommonName, Listing};
 const TABLE: &str = "client_certificate";
 
 /// A client certificate that a command means.
-pub(super) struct Meant {
+pub(in crate::control) struct Meant {
     /// What people call it.
-    pub(super) name: String,
-    pub(super) thumbprint: Thumbprint,
+    pub(in crate::control) name: String,
+    pub(in crate::control) thumbprint: Thumbprint,
     /// How the configuration lists it.
-    pub(super) listing: Option<Listing>,
+    pub(in crate::control) listing: Option<Listing>,
 }
 
 /// How the configuration writes a listing.
@@ -30,7 +29,7 @@ pub(super) fn word(listing: Listing) -> &'static str {
 }
 
 /// What a certificate is called when nobody says otherwise: its Common Name.
-pub(super) fn name_of(certified: &Certified) -> Result<String, Failure> {
+pub(in crate::control) fn name_of(certified: &Certified) -> Result<String, Refused> {
     let said = describe(certified.certificate())?;
     let name = match said.common_name {
         CommonName::One(name) if !name.chars().any(char::is_control) => name.chars().take(64).collect(),
@@ -45,32 +44,53 @@ fn listed_as(one: &ClientCertificate) -> Meant {
 
 impl Registry {
     /// Lists a certificate that was not listed.
-    pub(super) fn list_client(
+    pub(in crate::control) fn list_client(
         &mut self,
         name: Option<&str>,
         certified: Certified,
         listing: Listing,
-    ) -> Result<Meant, Failure> {
+    ) -> Result<Meant, Refused> {
         let thumbprint = certified.thumbprint();
-        if let Some(listed) = self.listed(&thumbprint) {
-            let cause = format!("it is listed already, as `{}` ({})", listed.name, word(listed.status));
-            return Err(Failure::new(
-                Exit::Given,
-                cause,
-                "change that with `tidemq cert client authorize` or `revoke`",
-            ));
-        }
+        self.must_not_be_listed(&thumbprint)?;
         let name = match name {
             Some(name) => name.to_owned(),
             None => self.free_name(name_of(&certified)?),
         };
-        if self.draft.config().client_certificates.iter().any(|one| one.name == name) {
-            let cause = format!("there is a client certificate `{name}` already");
-            return Err(Failure::new(Exit::Given, cause, "give this one another name with `--name`"));
-        }
+        self.must_be_free(&name)?;
         self.keep(certified);
         self.add_entry(&name, thumbprint, listing);
         Ok(Meant { name, thumbprint, listing: None })
+    }
+
+    /// Lists a certificate of which nothing but the thumbprint may be here.
+    pub(in crate::control) fn list_thumbprint(
+        &mut self,
+        name: Option<&str>,
+        thumbprint: Thumbprint,
+        listing: Listing,
+    ) -> Result<Meant, Refused> {
+        self.must_not_be_listed(&thumbprint)?;
+        let mut meant = self.by_thumbprint(thumbprint)?;
+        if let Some(name) = name {
+            self.must_be_free(name)?;
+            meant.name = name.to_owned();
+        }
+        self.add_entry(&meant.name, thumbprint, listing);
+        Ok(meant)
+    }
+
+    fn must_not_be_listed(&self, thumbprint: &Thumbprint) -> Result<(), Refused> {
+        match self.listed(thumbprint) {
+            None => Ok(()),
+            Some(listed) => Err(Refused::Listed { name: listed.name.clone(), status: word(listed.status) }),
+        }
+    }
+
+    fn must_be_free(&self, name: &str) -> Result<(), Refused> {
+        if self.draft.config().client_certificates.iter().any(|one| one.name == name) {
+            return Err(Refused::ClientNameTaken(name.to_owned()));
+        }
+        Ok(())
     }
 
     fn add_entry(&mut self, name: &str, thumbprint: Thumbprint, listing: Listing) {
@@ -97,31 +117,63 @@ impl Registry {
     }
 
     /// Changes how a certificate is listed; lists it if it was not.
-    pub(super) fn mark(&mut self, which: &str, listing: Listing) -> Result<Meant, Failure> {
+    pub(super) fn mark(&mut self, which: &str, listing: Listing) -> Result<Meant, Refused> {
         let meant = self.client(which, Expiry::Taken)?;
+        self.mark_found(&meant, listing);
+        Ok(meant)
+    }
+
+    /// The same of one that was found.
+    pub(in crate::control) fn mark_found(&mut self, meant: &Meant, listing: Listing) {
         match meant.listing {
             Some(_) => self.draft.put(TABLE, meant.thumbprint, "status", word(listing)),
             None => self.add_entry(&meant.name, meant.thumbprint, listing),
         }
-        Ok(meant)
+    }
+
+    /// Calls a certificate that is listed otherwise.
+    pub(in crate::control) fn rename_found(&mut self, meant: &Meant, name: &str) -> Result<(), Refused> {
+        if meant.name != name {
+            self.must_be_free(name)?;
+            self.draft.put(TABLE, meant.thumbprint, "name", name);
+        }
+        Ok(())
     }
 
     /// Takes a certificate off the list; one that was issued here and is not listed is forgotten.
-    pub(super) fn unlist(&mut self, which: &str) -> Result<Meant, Failure> {
+    pub(super) fn unlist(&mut self, which: &str) -> Result<Meant, Refused> {
         let meant = self.client(which, Expiry::Taken)?;
-        if meant.listing.is_some() {
-            self.draft.remove(TABLE, meant.thumbprint);
-        } else if self.unlisted()?.iter().any(|(thumbprint, _)| *thumbprint == meant.thumbprint) {
-            self.forgotten.push(meant.thumbprint);
-        } else {
-            let cause = format!("`{}` is not listed", meant.name);
-            return Err(Failure::new(Exit::Given, cause, "`tidemq cert client list` shows all"));
-        }
+        self.unlist_found(&meant)?;
         Ok(meant)
     }
 
+    /// The same of one that was found.
+    pub(in crate::control) fn unlist_found(&mut self, meant: &Meant) -> Result<(), Refused> {
+        if meant.listing.is_some() {
+            self.draft.remove(TABLE, meant.thumbprint);
+        } else if self.is_unlisted(&meant.thumbprint)? {
+            self.forgotten.push(meant.thumbprint);
+        } else {
+            return Err(Refused::NotListed(meant.name.clone()));
+        }
+        Ok(())
+    }
+
+    /// A certificate that is listed, or was issued here, by its thumbprint.
+    pub(in crate::control) fn known_client(&self, thumbprint: Thumbprint) -> Result<Meant, Refused> {
+        let meant = self.by_thumbprint(thumbprint)?;
+        if meant.listing.is_some() || self.is_unlisted(&thumbprint)? {
+            return Ok(meant);
+        }
+        Err(Refused::NotListed(thumbprint.to_string()))
+    }
+
+    fn is_unlisted(&self, thumbprint: &Thumbprint) -> Result<bool, Refused> {
+        Ok(self.unlisted()?.iter().any(|(unlisted, _)| unlisted == thumbprint))
+    }
+
     /// The certificate that is meant by a name, a thumbprint, or a file that holds it.
-    pub(super) fn client(&mut self, which: &str, expiry: Expiry) -> Result<Meant, Failure> {
+    pub(super) fn client(&mut self, which: &str, expiry: Expiry) -> Result<Meant, Refused> {
         if let Some(one) = self.draft.config().client_certificates.iter().find(|one| one.name == which) {
             return Ok(listed_as(one));
         }
@@ -132,19 +184,12 @@ impl Registry {
         match (issued.pop(), issued.len()) {
             (Some(only), 0) => return self.by_thumbprint(only),
             (Some(_), others) => {
-                let cause =
-                    format!("{} certificates that are not listed bear the name `{which}`", others + 1);
-                return Err(Failure::new(
-                    Exit::Given,
-                    cause,
-                    "say which by its thumbprint; `tidemq cert client list` shows them",
-                ));
+                return Err(Refused::Ambiguous { name: which.to_owned(), count: others + 1 });
             }
             (None, _) => {}
         }
         if !Path::new(which).exists() {
-            let cause = format!("there is no client certificate `{}`, and no file", which.escape_debug());
-            return Err(Failure::new(Exit::Given, cause, "`tidemq cert client list` shows all"));
+            return Err(Refused::NoClient(which.to_owned()));
         }
         let imported = files::imported(Path::new(which), None, None)?;
         let certified =
@@ -157,7 +202,7 @@ impl Registry {
     }
 
     /// A client's certificate, for showing; `None`: only its thumbprint is here.
-    pub(super) fn client_certificate(&mut self, which: &str) -> Result<Option<Certified>, Failure> {
+    pub(super) fn client_certificate(&mut self, which: &str) -> Result<Option<Certified>, Refused> {
         let meant = self.client(which, Expiry::Taken)?;
         if let Some(read) = self.certificates.pop() {
             return Ok(Some(read));
@@ -168,7 +213,7 @@ impl Registry {
         Ok(Some(Certified { chain: self.store.chain(&meant.thumbprint)?, key: None }))
     }
 
-    fn by_thumbprint(&self, thumbprint: Thumbprint) -> Result<Meant, Failure> {
+    fn by_thumbprint(&self, thumbprint: Thumbprint) -> Result<Meant, Refused> {
         if let Some(one) = self.listed(&thumbprint) {
             return Ok(listed_as(one));
         }
@@ -181,7 +226,7 @@ impl Registry {
     }
 
     /// Certificates that were issued here, are not listed, and bear a name.
-    fn issued_as(&self, name: &str) -> Result<Vec<Thumbprint>, Failure> {
+    fn issued_as(&self, name: &str) -> Result<Vec<Thumbprint>, Refused> {
         let mut found = Vec::new();
         for (thumbprint, certified) in self.unlisted()? {
             if name_of(&certified)? == name {
@@ -192,7 +237,7 @@ impl Registry {
     }
 
     /// The clients' certificates in the store that the configuration does not list.
-    pub(super) fn unlisted(&self) -> Result<Vec<(Thumbprint, Certified)>, Failure> {
+    pub(in crate::control) fn unlisted(&self) -> Result<Vec<(Thumbprint, Certified)>, Refused> {
         let config = self.draft.config();
         let mut found = Vec::new();
         for thumbprint in self.store.list()? {

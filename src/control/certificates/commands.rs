@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::Registry;
 use super::args::{Broker, Ca, Cert, Client, Edit, Input, Issue, Sign, Target, Which};
 use super::authorities::{Form, Handing, Issuing};
 use super::broker::server_names;
 use super::files::{self, Eyes, Output};
 use super::show::Said;
+use super::{Refused, Registry};
 use crate::control::cli::Place;
 use crate::control::commands::{apply, paths};
 use crate::control::failure::{Exit, Failure};
@@ -36,7 +36,7 @@ pub(in crate::control) fn ca(command: &Ca) -> Result<ExitCode, Failure> {
             let imported = imported(input)?;
             let left_out = left_out(imported.left_out);
             let taken = registry.import_authority(imported, name.as_deref(), issuing(*issues));
-            let (authority, name) = taken.map_err(|failure| named(&input.file, failure))?;
+            let (authority, name) = taken.map_err(|refused| named(&input.file, refused))?;
             let key = if authority.key.is_some() {
                 "with its private key"
             } else {
@@ -144,7 +144,7 @@ fn sign(asked: &Sign) -> Result<ExitCode, Failure> {
     let profile = if asked.server { Profile::Server } else { Profile::Client };
     let made = registry
         .sign(&issuer, &request, profile, asked.days, &asked.out)
-        .map_err(|failure| named(&asked.file, failure))?;
+        .map_err(|refused| named(&asked.file, refused))?;
     let listed = if asked.authorize { authorized(&mut registry, &made)? } else { String::new() };
     let text = format!(
         "signed the request of `{}`\n{}{listed}",
@@ -190,7 +190,7 @@ fn broker(command: &Broker) -> Result<ExitCode, Failure> {
             let imported = imported(input)?;
             let left_out = left_out(imported.left_out);
             let taken = registry.import_broker_certificate(imported);
-            let certified = taken.map_err(|failure| named(&input.file, failure))?;
+            let certified = taken.map_err(|refused| named(&input.file, refused))?;
             let doubts: String =
                 certified.doubts_as_broker()?.iter().map(|doubt| format!("\nwarning: {doubt}")).collect();
             let text =
@@ -247,7 +247,7 @@ fn client(command: &Client) -> Result<ExitCode, Failure> {
                     imported.into_client(expiry, registry.now).map_err(|error| files::about(file, error))?;
                 let listed = registry
                     .list_client(name.as_deref(), certified, listing)
-                    .map_err(|failure| named(file, failure))?;
+                    .map_err(|refused| named(file, refused))?;
                 lines.push(format!(
                     "listed `{}` as {}: {}",
                     listed.name,
@@ -301,7 +301,7 @@ fn mark(Which { edit, which }: &Which, listing: Listing) -> Result<ExitCode, Fai
 }
 
 fn open(place: &Place) -> Result<Registry, Failure> {
-    Registry::open(&paths(place)?)
+    Ok(Registry::open(&paths(place)?)?)
 }
 
 fn imported(input: &Input) -> Result<crate::control::pki::Imported, Failure> {
@@ -316,7 +316,8 @@ fn left_out(certificates: usize) -> String {
     }
 }
 
-fn named(file: &Path, failure: Failure) -> Failure {
+fn named(file: &Path, refused: Refused) -> Failure {
+    let failure = Failure::from(refused);
     Failure { cause: format!("{}: {}", file.display(), failure.cause), ..failure }
 }
 

@@ -9,8 +9,9 @@ use crate::control::apply::ApplyError;
 use crate::control::config::{Config, Draft};
 use crate::control::disk;
 use crate::control::edit::{Edit, EditError, Key};
-use crate::control::failure::Failure;
 use crate::control::pki::Thumbprint;
+
+use super::Refused;
 
 /// A change of the file.
 enum Change {
@@ -24,7 +25,7 @@ enum Change {
 pub(super) struct DraftFile {
     path: PathBuf,
     data: PathBuf,
-    config: Config,
+    draft: Draft,
     changes: Vec<Change>,
 }
 
@@ -33,20 +34,26 @@ impl DraftFile {
     ///
     /// # Errors
     /// It cannot be read, or has problems.
-    pub(super) fn open(path: &Path, data: &Path) -> Result<DraftFile, Failure> {
+    pub(super) fn open(path: &Path, data: &Path) -> Result<DraftFile, Refused> {
         let text = disk::read_text(path).map_err(ApplyError::from)?;
         let draft = Draft::read(&text).map_err(|problems| ApplyError::Invalid(path.to_owned(), problems))?;
-        Ok(DraftFile {
-            path: path.to_owned(),
-            data: data.to_owned(),
-            config: draft.config,
-            changes: Vec::new(),
-        })
+        Ok(DraftFile { path: path.to_owned(), data: data.to_owned(), draft, changes: Vec::new() })
     }
 
     /// What it said when it was read.
     pub(super) fn config(&self) -> &Config {
-        &self.config
+        &self.draft.config
+    }
+
+    /// The same as text.
+    pub(super) fn text(&self) -> &str {
+        &self.draft.text
+    }
+
+    /// It says this now, and nothing is to be changed any more.
+    pub(super) fn become_saved(&mut self, draft: Draft) {
+        self.draft = draft;
+        self.changes.clear();
     }
 
     /// Which file it is.
@@ -89,7 +96,7 @@ impl DraftFile {
     ///
     /// # Errors
     /// The file would have problems, or somebody else holds it.
-    pub(super) fn begin(&self) -> Result<Edit, Failure> {
+    pub(super) fn begin(&self) -> Result<Edit, Refused> {
         let mut edit = Edit::begin(&self.path, &self.data)?;
         for change in &self.changes {
             make(&mut edit, change)?;

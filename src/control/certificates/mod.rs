@@ -10,6 +10,7 @@ mod clients;
 mod commands;
 mod draft;
 mod files;
+mod refused;
 mod show;
 
 #[cfg(test)]
@@ -21,19 +22,24 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) use args::{Ca, Cert};
+pub(super) use authorities::{Bundle, Form, Issuing};
+pub(super) use broker::server_names;
+pub(super) use clients::name_of;
 pub(super) use commands::{ca, cert};
+pub(super) use refused::Refused;
 
 use self::draft::DraftFile;
 use self::files::Output;
 use super::apply::Overrides;
 use super::commands::{Paths, store};
+use super::config::Config;
 use super::disk::FileFault;
 use super::failure::{Exit, Failure};
 use super::pki::broker::{self as broker_file, BrokerCertificate};
 use super::pki::{Certified, PkiError, Store, Thumbprint};
 
 /// The store and the draft, and what is to become of them.
-struct Registry {
+pub(super) struct Registry {
     store: Store,
     draft: DraftFile,
     /// Seconds since 1970.
@@ -50,7 +56,7 @@ struct Registry {
 
 impl Registry {
     /// Opens both; a data directory and a configuration that are not there yet are made.
-    fn open(paths: &Paths) -> Result<Registry, Failure> {
+    pub(super) fn open(paths: &Paths) -> Result<Registry, Refused> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&paths.data);
         made.map_err(|error| PkiError::from(FileFault::new(&paths.data, "create it")(error)))?;
         owned(&paths.data)?;
@@ -75,32 +81,66 @@ impl Registry {
         thumbprint
     }
 
+    /// The certificates that are kept.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the draft says.
+    pub(super) fn config(&self) -> &Config {
+        self.draft.config()
+    }
+
+    /// The same as text.
+    pub(super) fn text(&self) -> &str {
+        self.draft.text()
+    }
+
+    /// When it was opened, in seconds since 1970.
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
     /// Does all that was prepared, or nothing of it.
-    fn commit(self) -> Result<(), Failure> {
+    fn commit(mut self) -> Result<(), Failure> {
+        Ok(self.commit_if::<Refused>(|_| Ok(()))?)
+    }
+
+    /// The same, if the draft's text may be edited as it is now. What was opened then shows what was done.
+    pub(super) fn commit_if<E: From<Refused>>(
+        &mut self,
+        may: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         // What it would say is known to be right before anything is left anywhere.
-        let edit = if self.draft.is_changed() { Some(self.draft.begin()?) } else { None };
+        let edit = self.draft.begin()?;
+        may(edit.text_before())?;
         let mut done = Done::default();
         let left = self.leave(&mut done);
-        let saved = left.and_then(|()| match edit {
-            Some(edit) => Ok(edit.save().map(|_| ())?),
-            None => Ok(()),
+        let saved = left.and_then(|()| match self.draft.is_changed() {
+            true => Ok(edit.save()?),
+            false => Ok(edit.draft()?),
         });
         if saved.is_err() {
-            done.undo(&self);
+            done.undo(self);
         }
-        saved?;
-        // Last: the one that it replaces would be gone.
-        if let Some(made) = &self.broker {
-            broker_file::keep(&self.store, made)?;
+        self.draft.become_saved(saved?);
+        self.tidy().map_err(Refused::from)?;
+        Ok(())
+    }
+
+    /// Last: what is replaced or forgotten would be gone.
+    fn tidy(&mut self) -> Result<(), PkiError> {
+        if let Some(made) = self.broker.take() {
+            broker_file::keep(&self.store, &made)?;
         }
-        for thumbprint in &self.forgotten {
-            self.store.remove(thumbprint)?;
+        for thumbprint in self.forgotten.drain(..) {
+            self.store.remove(&thumbprint)?;
         }
         Ok(())
     }
 
     /// Leaves files and certificates where they belong.
-    fn leave(&self, done: &mut Done) -> Result<(), Failure> {
+    fn leave(&self, done: &mut Done) -> Result<(), Refused> {
         for output in &self.outputs {
             output.write()?;
             done.outputs += 1;

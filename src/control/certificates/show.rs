@@ -3,11 +3,10 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::Registry;
 use super::authorities::Issuing;
 use super::clients::word;
+use super::{Refused, Registry};
 use crate::control::config::{Authority, BrokerChoice};
-use crate::control::failure::Failure;
 use crate::control::pki::{Certified, Description, Thumbprint, describe, moment};
 use crate::control::table::Table;
 
@@ -94,7 +93,7 @@ impl Registry {
     }
 
     /// The listed client certificates, and those that were issued here and are not listed.
-    pub(super) fn clients_listed(&self) -> Result<Table, Failure> {
+    pub(super) fn clients_listed(&self) -> Result<Table, Refused> {
         let mut table = Table::new(&["name", "status", "issuer", "valid_until", "sha256"]);
         let mut add = |name: &str, status: &str, thumbprint: &Thumbprint| {
             let (until, issuer) = self.until(thumbprint);
@@ -120,7 +119,7 @@ impl Registry {
     }
 
     /// The broker's certificate; `None`: it is not made yet.
-    pub(super) fn broker_said(&self) -> Result<Option<Said>, Failure> {
+    pub(super) fn broker_said(&self) -> Result<Option<Said>, Refused> {
         let Some((certified, choice)) = self.broker_certificate()? else { return Ok(None) };
         let kept = match choice {
             BrokerChoice::Auto => "made by the broker, and renewed after two thirds of its life",
@@ -132,12 +131,12 @@ impl Registry {
     }
 
     /// What a certificate says.
-    pub(super) fn said(&self, certified: &Certified) -> Result<Said, Failure> {
+    pub(super) fn said(&self, certified: &Certified) -> Result<Said, Refused> {
         Ok(Said::of(&describe(certified.certificate())?, self.now))
     }
 
     /// The same as text.
-    pub(super) fn shown(&self, certified: &Certified) -> Result<String, Failure> {
+    pub(super) fn shown(&self, certified: &Certified) -> Result<String, Refused> {
         Ok(self.said(certified)?.text())
     }
 }

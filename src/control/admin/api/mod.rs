@@ -1,7 +1,15 @@
 //! The operations as JSON over HTTP below `/api/v1`, with the OpenAPI document that is made from this very code. Handlers
 //! are thin: they read a request, call an operation, write its answer.
 
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's attributes name the types of parameters once more, and the lint takes that for ours"
+)]
+
 mod applying;
+mod authorities;
+mod broker_certificate;
+mod client_certificates;
 mod clients;
 mod documented;
 mod draft;
@@ -60,6 +68,22 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(rules::lint))
         .routes(routes!(users::list, users::add))
         .routes(routes!(users::change_password, users::remove))
+        .routes(routes!(authorities::list, authorities::create))
+        .routes(routes!(authorities::take))
+        .routes(routes!(authorities::download))
+        .routes(routes!(authorities::let_issue))
+        .routes(routes!(authorities::remove))
+        .routes(routes!(broker_certificate::show))
+        .routes(routes!(broker_certificate::renew))
+        .routes(routes!(broker_certificate::take))
+        .routes(routes!(broker_certificate::choose))
+        .routes(routes!(broker_certificate::download))
+        .routes(routes!(client_certificates::list, client_certificates::add))
+        .routes(routes!(client_certificates::authorize_rejected))
+        .routes(routes!(client_certificates::change, client_certificates::remove))
+        .routes(routes!(client_certificates::download))
+        .routes(routes!(client_certificates::issue))
+        .routes(routes!(client_certificates::sign))
         .routes(routes!(sessions::begin, sessions::end))
         .routes(routes!(sessions::link))
         .split_for_parts();

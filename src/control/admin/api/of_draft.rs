@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::IntoParams;
 
+use super::super::ops::certificate::Download;
 use super::super::ops::editing::OfDraft;
 use super::super::problem::Problem;
 
@@ -62,6 +63,16 @@ pub(super) fn created<T: Serialize>(of: OfDraft<T>) -> Response {
 /// Something is gone.
 pub(super) fn gone(of: OfDraft<()>) -> Response {
     tagged(StatusCode::NO_CONTENT.into_response(), of.hash)
+}
+
+/// A file, to be kept by whoever asks.
+pub(super) fn file(download: Download) -> Response {
+    let disposition = format!("attachment; filename=\"{}\"", download.file_name);
+    let headers = [
+        (header::CONTENT_TYPE, download.content_type.to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    (headers, download.bytes).into_response()
 }
 
 fn answered<T: Serialize>(status: StatusCode, of: OfDraft<T>) -> Response {

@@ -167,7 +167,7 @@ fn issuer_of(certificate: &CertificateDer<'_>, among: &[CertificateDer<'_>]) -> 
 }
 
 /// Whether one certificate's name and key have issued another. A signature of a kind that cannot be checked here counts.
-fn issued(issuer: &CertificateDer<'_>, certificate: &CertificateDer<'_>) -> bool {
+pub fn issued(issuer: &CertificateDer<'_>, certificate: &CertificateDer<'_>) -> bool {
     use x509_parser::error::X509Error;
     let (Ok(issuer), Ok(certificate)) = (describe::parse(issuer), describe::parse(certificate)) else {
         return false;
