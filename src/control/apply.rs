@@ -132,7 +132,8 @@ pub enum AdminAt {
 }
 
 impl Overrides {
-    fn over(&self, mut config: Config) -> Config {
+    /// A configuration with this laid over it.
+    pub(super) fn over(&self, mut config: Config) -> Config {
         config.enabled |= self.enable || !self.listen.is_empty();
         if !self.listen.is_empty() {
             config.listeners.clone_from(&self.listen);
@@ -209,6 +210,11 @@ impl Store {
         };
         let (data, earlier) = (data.to_owned(), Earlier::Plain);
         Ok(Store { data, file, record_file, record, overrides, disk, earlier })
+    }
+
+    /// What the command line says in place of the file.
+    pub(super) fn overrides(&self) -> &Overrides {
+        &self.overrides
     }
 
     /// The configuration file.

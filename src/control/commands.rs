@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use toml_edit::Value;
 
+use super::admin::ops::changes::ChangeMade;
 use super::admin::problem::Flaw;
 use super::apply::{ApplyError, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
@@ -18,7 +19,7 @@ use super::edit::Edit;
 use super::failure::{Exit, Failure};
 use super::output::{self, raw, tell};
 use super::problem::Problem;
-use super::thread::{ApplyReport, change_made, report_of};
+use super::thread::{ApplyReport, report_of};
 use super::warnings;
 
 /// The paths that a command line means.
@@ -89,7 +90,7 @@ fn diff(paths: &Paths) -> Result<ExitCode, Failure> {
     let store = store(paths, Overrides::default())?;
     let changes = store.difference()?;
     let applied = store.applied()?.map(|applied| applied.generation.0);
-    let made: Vec<_> = changes.iter().map(change_made).collect();
+    let made: Vec<_> = changes.iter().map(ChangeMade::from).collect();
     let text = |_: &serde_json::Value| match applied {
         None => "nothing was applied yet: the whole file would be".to_owned(),
         Some(_) if changes.is_empty() => "the file changes nothing".to_owned(),

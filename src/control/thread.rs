@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::admin::Admin;
 use super::admin::feed::Told;
+use super::admin::ops::changes::ChangeMade;
 use super::admin::problem::Flaw;
 use super::apply::{Applied, Committed, Occasion, Store};
 use super::commands;
@@ -62,19 +63,6 @@ pub(super) struct ApplyReport {
     pub(super) installed: Option<Installed>,
     /// The same for people.
     pub(super) summary: String,
-}
-
-/// A field that an Apply has changed.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(super) struct ChangeMade {
-    /// `limits.packet_bytes`
-    pub(super) path: String,
-    /// `null`: it was not there.
-    pub(super) before: Option<String>,
-    /// `null`: it is no longer there.
-    pub(super) after: Option<String>,
-    /// When it takes effect: `live`, `new connections`, `needs a restart`.
-    pub(super) effect: String,
 }
 
 /// The control thread's own.
@@ -309,7 +297,7 @@ pub(super) fn report_of(committed: &Committed, installed: Option<Installed>) -> 
     summary.push_str(&installed.as_ref().map(Installed::told).unwrap_or_default());
     ApplyReport {
         generation: committed.applied.generation.0,
-        changes: committed.changes.iter().map(change_made).collect(),
+        changes: committed.changes.iter().map(ChangeMade::from).collect(),
         warnings: Flaw::all(&committed.warnings),
         fault: committed.fault.clone(),
         installed,
@@ -318,15 +306,6 @@ pub(super) fn report_of(committed: &Committed, installed: Option<Installed>) -> 
 }
 
 /// A change, as an answer.
-pub(super) fn change_made(change: &super::diff::Change) -> ChangeMade {
-    ChangeMade {
-        path: change.path.clone(),
-        before: change.before.clone(),
-        after: change.after.clone(),
-        effect: change.effect.to_string(),
-    }
-}
-
 fn warn_of_fault(committed: &Committed) {
     if let Some(fault) = &committed.fault {
         tracing::warn!("the configuration is in force, but may be lost by a crash: {fault}");

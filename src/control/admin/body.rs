@@ -11,6 +11,9 @@ use super::problem::Problem;
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
+/// A body of text.
+pub(super) struct Text(pub(super) String);
+
 /// The query behind the path.
 pub(super) struct Query<T>(pub(super) T);
 
@@ -25,6 +28,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Ok(axum::Json(value)) => Ok(Json(value)),
             // What is JSON and not what was asked for is wrong like any other request.
             Err(rejection) => Err(Problem::unreadable(plain(rejection.status()), rejection.body_text())),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Text {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Text, Problem> {
+        match String::from_request(request, state).await {
+            Ok(text) => Ok(Text(text)),
+            Err(rejection) => Err(Problem::unreadable(rejection.status(), rejection.body_text())),
         }
     }
 }

@@ -6,8 +6,8 @@ use super::super::problem::Problem;
 use super::draft::hash;
 use crate::control::apply::ApplyError;
 use crate::control::config::Draft;
-use crate::control::disk;
-use crate::control::edit::Edit;
+use crate::control::disk::{self, OsDisk};
+use crate::control::edit::{Edit, Lock};
 
 /// An answer, and the hash of the draft that it speaks of; `None`: it speaks of what is in force.
 #[derive(Clone, Debug)]
@@ -62,6 +62,24 @@ pub(super) async fn read<T: Send + 'static>(
         let text = disk::read_text(&file).map_err(ApplyError::from)?;
         let draft = Draft::read(&text).map_err(|problems| Problem::invalid(&problems))?;
         Ok(OfDraft { answer: look(draft), hash: Some(hash(&text)) })
+    })
+    .await?
+}
+
+/// Puts a whole text in the draft's place, also of one that is no TOML any more.
+pub(super) async fn edit_text(
+    desk: &Desk,
+    expected: Option<String>,
+    text: String,
+) -> Result<OfDraft<()>, Problem> {
+    let paths = desk.paths();
+    desk.aside(move || {
+        let _lock = Lock::take(&paths.data)?;
+        let before = disk::read_text(&paths.config).map_err(ApplyError::from)?;
+        expect(&before, expected.as_deref())?;
+        Draft::read(&text).map_err(|problems| Problem::invalid(&problems))?;
+        disk::replace(&OsDisk, &paths.config, text.as_bytes()).map_err(ApplyError::from)?;
+        Ok(OfDraft { answer: (), hash: Some(hash(&text)) })
     })
     .await?
 }

@@ -5,6 +5,7 @@ pub(in crate::control) mod applying;
 pub(in crate::control) mod authorities;
 pub(in crate::control) mod broker_certificate;
 pub(in crate::control) mod certificate;
+pub(in crate::control) mod changes;
 pub(in crate::control) mod client_certificates;
 pub(in crate::control) mod clients;
 pub(in crate::control) mod draft;
