@@ -111,20 +111,6 @@ fn a_bad_edit_changes_nothing_and_names_every_problem() {
 }
 
 #[test]
-fn a_change_that_needs_a_restart_is_refused_by_name_and_taken_at_the_start() {
-    let (folder, mut store) = applied_once();
-    folder.edit("format = \"text\"", "format = \"json\"");
-    folder.edit("topic_levels = 128", "topic_levels = 12");
-    let Err(ApplyError::Restart(changes)) = store.prepare(Occasion::Running).map(|_| ()) else {
-        panic!("it was not refused")
-    };
-    assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].path, "log.format");
-    let committed = apply(&mut store, Occasion::Start).unwrap();
-    assert_eq!(committed.applied.config.limits.topic_levels, 12);
-}
-
-#[test]
 fn a_rule_test_that_fails_refuses_the_apply_and_says_what_the_rules_say() {
     let (folder, mut store) = applied_once();
     let rules = "[[rule]]\nname = \"all\"\naccess = \"read\"\nclient_match = \"all\"\ntopic_match = \"all\"\n\

@@ -159,7 +159,7 @@ fn what_cannot_be_understood_is_told_as_a_problem() {
     for (head, body, status) in [
         (format!("POST /api/v1/apply\n{token}"), "{}", 415),
         (format!("POST /api/v1/apply\n{token}\n{json}"), "{", 400),
-        (format!("POST /api/v1/apply\n{token}\n{json}"), "[]", 400),
+        (format!("POST /api/v1/apply\n{token}\n{json}"), "7", 400),
         (format!("PUT /api/v1/apply\n{token}\n{json}"), "{}", 405),
         (format!("GET /api/v1/clients?most=many\n{token}"), "", 400),
         (format!("GET /api/v1/clients?after=nowhere\n{token}"), "", 400),
