@@ -72,9 +72,9 @@ mutant larger-than-maximum src/shard/flow.rs 's/let maximum = connection\.maximu
 mutant joining-not-awaited src/shard/subscribe.rs 's/if !join\.waiting\.is_empty\(\) \{/if false {/'
 mutant credit-not-given-back src/shard/publish.rs '0,/self\.give_back\(run\);/s//let _ = run;/'
 mutant holes-forgotten src/shard/deliver.rs 's/^( +)self\.close_holes\(\);/\1self.work.holed.clear();/'
-mutant shared-twice src/shard/shared.rs 's/items\.retain\(\|\&item\| !self\.give_to_member\(run, item, slot, \*accept\)\);/items.retain(|\&item| { self.give_to_member(run, item, slot, *accept); false }); let _ = self.deliver_share(run.clone(), slot, 0..1, *accept);/'
+mutant shared-twice src/shard/shared.rs 's/items\.retain\(\|\&item\| !self\.give_to_member\(run, item, slot, \*accept, judging\)\);/items.retain(|\&item| { self.give_to_member(run, item, slot, *accept, judging); false }); let _ = self.deliver_share(run.clone(), slot, 0..1, *accept);/'
 mutant shared-backlog-stays src/shard/shared.rs 's/^( +)self\.take_back\(client, Outgoing::take_waiting_shared\);/\1let _ = Outgoing::take_waiting_shared;/'
-mutant shared-to-the-offline src/shard/shared.rs 's/self\.least_busy\(run, item, slot, 0\.\.online\)/self.least_busy(run, item, slot, online..all)/'
+mutant shared-to-the-offline src/shard/shared.rs 's/self\.least_busy\(run, item, slot, 0\.\.online, judging\)/self.least_busy(run, item, slot, online..all, judging)/'
 
 # judge NAME FILE SED: of the unit tests.
 judge() {

@@ -122,8 +122,10 @@ fn burst(case: &Case, publisher: usize) -> Vec<u8> {
     bytes
 }
 
-/// Takes everything the shard has to send; at QoS 1 the subscribers acknowledge it.
+/// Takes everything the shard has to send; at QoS 1 the subscribers acknowledge it. The clock is read as the driver does
+/// for the latency of what was flushed.
 fn drain(shard: &mut Shard, qos: u8) {
+    let begun = Instant::now();
     loop {
         let more = shard.work();
         let mut acks: Vec<(ConnId, Vec<u8>)> = Vec::new();
@@ -144,6 +146,9 @@ fn drain(shard: &mut Shard, qos: u8) {
                 acks.push((conn, ack));
             }
             shard.handle_sent(conn, len);
+        }
+        if shard.awaits_flush() {
+            shard.handle_flushed(Time::from_secs(1) + begun.elapsed());
         }
         for (conn, ack) in acks {
             shard.handle_bytes(conn, &ack);

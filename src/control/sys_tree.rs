@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::ids::ShardId;
     use crate::node::NodeCounters;
-    use crate::shard::{Census, Counters};
+    use crate::shard::{Census, Counters, Latency};
 
     fn report(shard: u16, change: impl FnOnce(&mut Report)) -> Report {
         let mut report = Report {
@@ -199,6 +199,7 @@ mod tests {
             net: crate::net::Counters::default(),
             counters: Counters::default(),
             census: Census::default(),
+            latency: Latency::default(),
         };
         change(&mut report);
         report

@@ -8,6 +8,7 @@ use super::tests::{client, node, publish, subscribe};
 use super::*;
 use crate::policy::{Attempt, Credentials, Ground, Limits, Snapshot, TraceSet, TraceSpec};
 use crate::routing::ShardId;
+use crate::shard::Latency;
 
 /// PUBLISH with RETAIN.
 fn retained(topic: &str, payload: &[u8]) -> Vec<u8> {
@@ -181,4 +182,23 @@ fn a_trace_is_read_as_it_happens_and_a_reader_that_stops_holds_up_nobody() {
     assert_eq!(dropped + reader.len() as u64, 2 * pings as u64);
     node.stop();
     assert_eq!(reader.iter().count() as u64 + dropped, 2 * pings as u64);
+}
+
+#[test]
+fn reports_tell_how_long_publications_took() {
+    let (node, address) = node(2, Limits::default());
+    let mut clients: Vec<_> = (0..8).map(|n| client(address, &format!("client-{n}"))).collect();
+    clients.iter_mut().for_each(|client| subscribe(client, "t"));
+    for _ in 0..10 {
+        clients[0].write_all(&publish("t", b"payload")).expect("sent");
+        clients.iter_mut().for_each(|client| client.read_exact(&mut [0; 12]).expect("received"));
+    }
+    let mut all = Latency::default();
+    for report in node.reports() {
+        assert_eq!(report.latency.histogram().len(), 10, "the clients live on both shards");
+        all.add(&report.latency);
+    }
+    let slowest = all.histogram().max();
+    assert!(slowest < 5_000_000, "{slowest} microseconds");
+    node.stop();
 }

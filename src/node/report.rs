@@ -2,7 +2,7 @@
 
 use crate::net;
 use crate::routing::ShardId;
-use crate::shard::{Census, Counters};
+use crate::shard::{Census, Counters, Latency};
 
 /// What the drive of a shard counts, its sockets apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,4 +36,6 @@ pub struct Report {
     pub counters: Counters,
     /// What the shard holds.
     pub census: Census,
+    /// How long publications took inside the broker, from their arrival at any shard to their flush at this one.
+    pub latency: Latency,
 }

@@ -258,6 +258,8 @@ impl Outbound {
 pub(super) struct Dirty {
     answers: std::collections::VecDeque<u32>,
     deliveries: std::collections::VecDeque<u32>,
+    /// How many were taken out of `deliveries` since the start.
+    delivered: u64,
     pool: Vec<Vec<u8>>,
     /// Capacity of the buffers in `pool`.
     pool_bytes: usize,
@@ -305,7 +307,11 @@ impl Dirty {
         loop {
             let (index, bit) = match self.answers.pop_front() {
                 Some(index) => (index, ANSWERS),
-                None => (self.deliveries.pop_front()?, DELIVERIES),
+                None => {
+                    let index = self.deliveries.pop_front()?;
+                    self.delivered += 1;
+                    (index, DELIVERIES)
+                }
             };
             let c = &mut connections[index as usize];
             if c.out.queued & bit == 0 {
@@ -318,6 +324,12 @@ impl Dirty {
                 return Some(ConnId { index, generation: c.generation });
             }
         }
+    }
+
+    /// Of the queue of deliveries, counted from the start: how many were taken, and how many were put there.
+    #[inline]
+    pub(super) fn deliveries(&self) -> (u64, u64) {
+        (self.delivered, self.delivered + self.deliveries.len() as u64)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -52,9 +52,13 @@ impl Shard {
             budget -= 1;
             match work {
                 Work::Deliver(mut delivery) => {
-                    if self.deliver(&mut delivery, &mut budget) {
+                    let before = self.counters.messages_sent;
+                    let done = self.deliver(&mut delivery, &mut budget);
+                    delivery.sent |= self.counters.messages_sent != before;
+                    if done {
                         self.work.half_done = false;
                         self.close_holes();
+                        self.note_delivered(delivery.run.arrived, delivery.sent);
                         self.retire(&delivery.run);
                     } else {
                         self.work.half_done = true;
@@ -65,7 +69,9 @@ impl Shard {
                 Work::Unrouted(slot) => self.slots.let_go(slot),
                 Work::Share { run, slot, items, accept } => {
                     budget = budget.saturating_sub(items.len());
+                    let (arrived, before) = (run.arrived, self.counters.messages_sent);
                     self.deliver_share(run, slot, items, accept);
+                    self.note_delivered(arrived, self.counters.messages_sent != before);
                 }
                 Work::Forward { handover, slot } => {
                     budget = budget.saturating_sub(handover.items.len());

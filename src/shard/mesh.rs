@@ -89,6 +89,8 @@ pub(super) struct Delivery {
     /// Place among the slot's subscribers, and how many there were when it was begun.
     pub(super) position: usize,
     pub(super) end: Option<usize>,
+    /// Some of it went to an output.
+    pub(super) sent: bool,
     /// Tells this delivery from others, for clients that subscribe by several slots.
     pub(super) stamp: u64,
 }
@@ -155,6 +157,7 @@ impl Shard {
             slot_at: 0,
             position: 0,
             end: None,
+            sent: false,
             stamp,
         }));
     }

@@ -10,7 +10,8 @@
 //! 4. `poll_effect()` until `None`: `Pause`, `Resume` at once; `Close` after step 5's flush of that connection.
 //! 5. Flush: `next_dirty()` up to [`FLUSHES_PER_TURN`] times; for each `output(conn)` to the socket, then
 //!    `handle_sent(conn, bytes)`. Less than all: `handle_sent`, then `handle_writable` once the socket has room
-//!    (until then the connection does not come back from `next_dirty`). `has_dirty()` = do not sleep.
+//!    (until then the connection does not come back from `next_dirty`). `has_dirty()` = do not sleep. Then, if
+//!    `awaits_flush()`, `handle_flushed(now)` with the clock read anew; `take_traced()`.
 //! 6. After a turn that took input or flushed, another (a flush can make messages, work and effects); else sleep
 //!    until `deadline()`.
 //!
@@ -30,6 +31,7 @@ mod expiring;
 mod explain;
 mod flow;
 mod input;
+mod latency;
 mod lifecycle;
 mod mesh;
 pub mod message;
@@ -59,6 +61,7 @@ use ahash::RandomState;
 pub use aftermath::{Aftermath, LISTED, PutOut, REASONS, Withdrawn};
 pub use counters::{Counters, Drops, Paused};
 pub use effect::{CloseCause, Effect, End};
+pub use latency::Latency;
 pub use message::Message;
 pub use pace::Pace;
 pub use questions::clients::{
@@ -86,6 +89,7 @@ use connection::{Connection, Dirty, Phase};
 use cursors::Cursors;
 use encode::Encodings;
 use expiring::Expiring;
+use latency::Flushing;
 use lifecycle::Visit;
 use mesh::{Mesh, WorkQueue};
 use publish::Pending;
@@ -243,6 +247,7 @@ pub struct Shard {
     /// Credit has come back, or one of them has had its output taken or its subscriptions made.
     look_at_paused: bool,
     dirty: Dirty,
+    flushing: Flushing,
     verifying: Verifying,
     effects: VecDeque<Effect>,
     wheel: Wheel<Visit>,
@@ -305,6 +310,7 @@ impl Shard {
             paused: VecDeque::new(),
             look_at_paused: false,
             dirty: Dirty::default(),
+            flushing: Flushing::default(),
             verifying: Verifying::new(seed),
             effects: VecDeque::new(),
             wheel: Wheel::new(now),

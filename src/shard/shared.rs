@@ -27,11 +27,22 @@ use super::system::replace;
 /// Of so many members the one with the least to do is taken: all of a small group, some of a large one.
 const COMPARED: u32 = 8;
 
+/// Who of the members is asked whether it may read a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judging {
+    /// Those whose flag says so.
+    Flagged,
+    /// All: a member has handed it back, and whatever made that one give it up must hold for whoever is asked next, or
+    /// it would go round for ever.
+    Everybody,
+}
+
 impl Shard {
     /// Publications from a topic's home, each for one member here.
     pub(super) fn deliver_share(&mut self, run: Arc<Run>, slot: Slot, items: Range<u32>, accept: Accept) {
         self.refresh_members(slot);
-        let left: Vec<u32> = items.filter(|&item| !self.give_to_member(&run, item, slot, accept)).collect();
+        let left: Vec<u32> =
+            items.filter(|&item| !self.give_to_member(&run, item, slot, accept, Judging::Flagged)).collect();
         if left.is_empty() {
             self.retire(&run);
         } else {
@@ -44,8 +55,9 @@ impl Shard {
     /// Publications that another shard could not deliver.
     pub(super) fn deliver_handover(&mut self, mut handover: Box<Handover>, slot: Slot) {
         self.refresh_members(slot);
-        let Handover { run, items, accept, .. } = &mut *handover;
-        items.retain(|&item| !self.give_to_member(run, item, slot, *accept));
+        let Handover { run, items, accept, counted, .. } = &mut *handover;
+        let judging = if *counted { Judging::Flagged } else { Judging::Everybody };
+        items.retain(|&item| !self.give_to_member(run, item, slot, *accept, judging));
         if handover.items.is_empty() {
             if handover.counted {
                 self.retire(&handover.run);
@@ -90,7 +102,14 @@ impl Shard {
     }
 
     /// Gives one publication to one member of this shard. False: nobody here can take it.
-    fn give_to_member(&mut self, run: &Arc<Run>, item: u32, slot: Slot, accept: Accept) -> bool {
+    fn give_to_member(
+        &mut self,
+        run: &Arc<Run>,
+        item: u32,
+        slot: Slot,
+        accept: Accept,
+        judging: Judging,
+    ) -> bool {
         if run.items()[item as usize].expires <= self.now {
             self.counters.drops.expired += 1;
             return true;
@@ -98,9 +117,9 @@ impl Shard {
         let entry = &self.slots[slot];
         let online = entry.online;
         let all = entry.subscribers.len() as u32;
-        let member = self.least_busy(run, item, slot, 0..online).or_else(|| {
+        let member = self.least_busy(run, item, slot, 0..online, judging).or_else(|| {
             let offline = if accept == Accept::Any { online..all } else { 0..0 };
-            self.least_busy(run, item, slot, offline)
+            self.least_busy(run, item, slot, offline, judging)
         });
         let Some(member) = member else { return false };
         self.slots[slot].next = member + 1;
@@ -110,7 +129,14 @@ impl Shard {
     }
 
     /// Who has the least to do among the next few in `places` that can take it at all.
-    fn least_busy(&self, run: &Run, item: u32, slot: Slot, places: Range<u32>) -> Option<u32> {
+    fn least_busy(
+        &self,
+        run: &Run,
+        item: u32,
+        slot: Slot,
+        places: Range<u32>,
+        judging: Judging,
+    ) -> Option<u32> {
         let entry = &self.slots[slot];
         let count = places.end - places.start;
         let first = entry.next.saturating_sub(places.start) % count.max(1);
@@ -119,7 +145,8 @@ impl Shard {
         for turn in 0..count {
             let place = places.start + (first + turn) % count;
             let s = entry.subscribers[place as usize];
-            if !self.can_take(run, item, slot, s) {
+            let may_read = judging == Judging::Flagged || self.may_read(s.client, run.topic());
+            if !may_read || !self.can_take(run, item, slot, s) {
                 continue;
             }
             let busy = self.busy(s.client);

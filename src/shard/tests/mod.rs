@@ -8,6 +8,7 @@ mod edges;
 mod farewells;
 mod judged;
 mod judged_installs;
+mod latencies;
 mod limits_kept;
 mod questions;
 mod resources;
@@ -97,6 +98,9 @@ impl Broker {
                 self.inbox.entry((at as u16, conn.index)).or_default().extend(&bytes);
                 self.shards[at].handle_sent(conn, bytes.len());
                 busy = true;
+            }
+            if self.shards[at].awaits_flush() {
+                self.shards[at].handle_flushed(self.now);
             }
             while let Some(effect) = self.shards[at].poll_effect() {
                 busy = true;

@@ -244,3 +244,39 @@ fn members_come_and_go_while_messages_are_under_way() {
         at_rest(&b);
     }
 }
+
+/// A flag that is wrong costs a detour, and nothing goes round for ever.
+#[test]
+fn what_a_member_hands_back_goes_to_none_that_may_not_read_it_whatever_its_flag_says() {
+    use super::judged::{Deny, ReadWrite, rules, topics};
+    for shards in SHARDS {
+        for with_another in [true, false] {
+            let mut b = Broker::with(shards, rules(&[(ReadWrite, "*", "#")]));
+            let boss = b.named(Version::V5, "boss");
+            let (blind, _) = b.durable("blind", 1);
+            b.subscribe(blind, "$share/g/a/+", QoS::AtLeastOnce);
+            b.say(boss, &["a/ok", "a/secret"], QoS::AtLeastOnce);
+            assert_eq!(topics(&b.received(blind)), ["a/ok"]);
+            let other = with_another.then(|| b.named(Version::V5, "other"));
+            if let Some(other) = other {
+                b.subscribe(other, "$share/g/a/+", QoS::AtLeastOnce);
+            }
+            b.install(rules(&[(Deny, "blind", "a/secret"), (ReadWrite, "*", "#")]));
+            b.settle();
+            let shard = &mut b.shards[usize::from(blind.shard)];
+            let slot = shard.slots.find("$share/g/a/+").expect("somebody subscribes");
+            let client = shard.client_of(blind.conn).expect("it is connected");
+            let sub = shard.clients[client].subscription_mut(slot).expect("it subscribes");
+            assert!(sub.flags.judged());
+            sub.flags.set_judged(false);
+            let (position, flags) = (sub.position as usize, sub.flags);
+            shard.slots[slot].subscribers[position].flags = flags;
+            b.ack(blind, 1, Packet::PubAck);
+            assert_eq!(b.received(blind), [""; 0]);
+            assert_eq!(b.count(|c| c.drops.no_member), u64::from(!with_another));
+            if let Some(other) = other {
+                assert_eq!(topics(&b.received(other)), ["a/secret"]);
+            }
+        }
+    }
+}
