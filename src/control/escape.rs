@@ -32,24 +32,28 @@ pub(super) fn line(text: &str) -> String {
     out
 }
 
-/// Text of ours that may have several lines and may hold text from outside: the lines behind the first are indented, so
-/// that none of them can be taken for one of ours.
-pub(super) fn lines(text: &str) -> String {
-    const INDENT: &str = "\n    ";
-    let mut out = String::with_capacity(text.len());
-    for (index, each) in text.split('\n').enumerate() {
-        if index > 0 {
-            out.push_str(INDENT);
-        }
-        for c in each.chars() {
-            if is_unfit(c) && c != '\t' {
-                let _infallible = write!(out, "\\u{{{:x}}}", u32::from(c));
-            } else {
-                out.push(c);
-            }
+/// Text of several lines, of which none drives a terminal.
+pub(super) fn text(text: &str) -> String {
+    text.split('\n').map(controlled).collect::<Vec<_>>().join("\n")
+}
+
+/// Without what is unfit for a line; tabs stay.
+fn controlled(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_unfit(c) && c != '\t' {
+            let _infallible = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
         }
     }
     out
+}
+
+/// Text of ours that may have several lines and may hold text from outside: the lines behind the first are indented, so
+/// that none of them can be taken for one of ours.
+pub(super) fn lines(text: &str) -> String {
+    text.split('\n').map(controlled).collect::<Vec<_>>().join("\n    ")
 }
 
 /// A JSON document of one line that is fit for a terminal as well: JSON itself escapes no more than it needs to.
@@ -83,6 +87,7 @@ mod tests {
 
     #[test]
     fn further_lines_are_indented() {
+        assert_eq!(text("one\ntwo\x1b[2J"), "one\ntwo\\u{1b}[2J");
         assert_eq!(lines("one\ntwo\x1b[2J\n\tthree"), "one\n    two\\u{1b}[2J\n    \tthree");
     }
 

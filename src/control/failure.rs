@@ -97,7 +97,7 @@ impl Failure {
             }
             Form::Text => {
                 let name = Colours::of(&std::io::stderr()).paint(Tone::Bad, "tidemq:");
-                eprintln!("{name} {}", escape::lines(&self.to_string()));
+                eprintln!("{name} {}", escape::text(&self.to_string()));
             }
         }
         ExitCode::from(self.exit.code())

@@ -117,7 +117,7 @@ impl Clients {
                 Ok(tell(&if *session {
                     format!("client {client} is put out, and its session is gone")
                 } else {
-                    format!("client {client} is put out; its session is kept, and it may come again")
+                    format!("client {client} is put out; it may come again, and a session that lasts is kept")
                 }))
             }
         }
