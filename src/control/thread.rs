@@ -23,8 +23,9 @@ use super::notify::{self, Watchdog};
 use super::running::{Installation, Layout, Running};
 use super::secure;
 use super::serve::say;
-use super::status::{FINE_SECS, History, Point, Status, gather};
+use super::status::{FINE_SECS, History, Latency, Point, Status, gather, measured};
 use crate::net::tls::config::Tickets;
+use crate::shard;
 
 /// Something the control thread is to do.
 pub(super) enum Event {
@@ -80,6 +81,8 @@ pub(super) struct Control {
     history: History,
     /// When the next point of it is taken.
     point_due: Instant,
+    /// What the point before had measured of latency.
+    measured: shard::Latency,
     watchdog: Option<Watchdog>,
     /// What is in force: kept, because reading it again takes time.
     applied: Applied,
@@ -123,6 +126,7 @@ impl Control {
             running,
             history,
             point_due,
+            measured: shard::Latency::default(),
             watchdog,
             applied,
         })
@@ -175,8 +179,12 @@ impl Control {
             running.look_after();
             if self.point_due <= now {
                 self.point_due = now + Duration::from_secs(FINE_SECS);
-                let status = self.status();
-                self.history.push(Point::of(&status, secure::now(), status.latency));
+                let reports = running.reports();
+                let status = gather(self.applied.generation.0, running.uptime(), &reports);
+                let measured = measured(&reports);
+                let latency = Latency::of(&measured.since(&self.measured));
+                self.measured = measured;
+                self.history.push(Point::of(&status, secure::now(), latency));
             }
         }
         self.entrance.look_after();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::node::Report;
+use crate::shard;
 
 /// What the broker tells of itself at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -94,6 +95,27 @@ pub(in crate::control) struct ShardStatus {
     pub(in crate::control) sleeps: u64,
 }
 
+impl Latency {
+    /// The percentiles of what was measured.
+    pub(in crate::control) fn of(measured: &shard::Latency) -> Latency {
+        let histogram = measured.histogram();
+        Latency {
+            count: histogram.len(),
+            p50_us: histogram.value_at_quantile(0.5),
+            p99_us: histogram.value_at_quantile(0.99),
+            p999_us: histogram.value_at_quantile(0.999),
+            max_us: histogram.max(),
+        }
+    }
+}
+
+/// What all shards measured since the start.
+pub(in crate::control) fn measured(reports: &[Report]) -> shard::Latency {
+    let mut all = shard::Latency::default();
+    reports.iter().for_each(|report| all.add(&report.latency));
+    all
+}
+
 impl Status {
     /// The source's values under the source's names, in its order.
     pub(in crate::control) fn named(&self) -> [(&'static str, String); 13] {
@@ -144,8 +166,8 @@ pub(in crate::control) fn gather(generation: u64, uptime: Duration, reports: &[R
         bytes_sent: sum(|r| r.net.bytes_sent),
         drops: drops(reports),
         counters: crate::control::report::totals(reports).into_iter().collect(),
-        latency: Latency::default(),
-        shards: reports.iter().map(shard).collect(),
+        latency: Latency::of(&measured(reports)),
+        shards: reports.iter().map(shard_status).collect(),
     }
 }
 
@@ -167,7 +189,7 @@ fn drops(reports: &[Report]) -> BTreeMap<String, u64> {
     sums
 }
 
-fn shard(r: &Report) -> ShardStatus {
+fn shard_status(r: &Report) -> ShardStatus {
     ShardStatus {
         shard: r.shard.0,
         core: r.core,
