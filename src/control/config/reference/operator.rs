@@ -70,7 +70,6 @@ pub(super) const LOG: SectionDoc = SectionDoc {
             Some("text"),
             &[word("text", "a line for people"), word("json", "a JSON object a line, for machines")],
         )
-        .at_start()
         .says("How a line is written: \"text\", or \"json\" (one object a line)."),
     ],
     fresh: Fresh::Table,
