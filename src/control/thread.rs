@@ -12,7 +12,7 @@ use super::admin::Admin;
 use super::admin::feed::Told;
 use super::admin::ops::changes::ChangeMade;
 use super::admin::problem::Flaw;
-use super::apply::{Applied, Committed, Occasion, Store};
+use super::apply::{Applied, ApplyError, ApplyRequest, Committed, Occasion, Revival, Store};
 use super::commands;
 use super::data_dir::DataDir;
 use super::entrance::Entrance;
@@ -25,6 +25,7 @@ use super::secure;
 use super::serve::say;
 use super::status::{FINE_SECS, History, Latency, Point, Status, gather, measured};
 use crate::net::tls::config::Tickets;
+use crate::policy::Generation;
 use crate::shard;
 
 /// Something the control thread is to do.
@@ -49,6 +50,50 @@ enum Step {
     Disable,
 }
 
+impl Step {
+    /// Does it.
+    fn take(self, running: &mut Option<Running>) -> Option<Installed> {
+        match (self, running) {
+            (Step::Install(installation), Some(running)) => return Some(running.install(*installation)),
+            (Step::Enable(started), running) => *running = Some(*started),
+            (Step::Disable, running) => {
+                if let Some(running) = running.take() {
+                    running.stop();
+                }
+            }
+            (Step::Install(_), None) => unreachable!("a running broker prepared it"),
+        }
+        None
+    }
+}
+
+/// What is to be applied.
+pub(super) enum Asked {
+    /// The file.
+    File(ApplyRequest),
+    /// What was applied once, and whether what was taken away since may come back.
+    Rollback(ApplyRequest, Generation, Revival),
+    /// What was applied before the generation that nobody has confirmed.
+    Revert,
+}
+
+/// Why nothing was applied. Nothing was touched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotApplied {
+    /// It cannot be applied.
+    #[error(transparent)]
+    Refused(#[from] ApplyError),
+    /// The machine does not give what it needs.
+    #[error("{0}")]
+    Machine(Failure),
+}
+
+impl From<Failure> for NotApplied {
+    fn from(failure: Failure) -> NotApplied {
+        NotApplied::Machine(failure)
+    }
+}
+
 /// What an Apply has done.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct ApplyReport {
@@ -60,6 +105,10 @@ pub(super) struct ApplyReport {
     pub(super) warnings: Vec<Flaw>,
     /// It is in force, and the disk refused to remember that: what it said.
     pub(super) fault: Option<String>,
+    /// What else is to be told: what was set aside, what was not brought back.
+    pub(super) notes: Vec<String>,
+    /// Until when it has to be confirmed, in seconds since 1970: else it is taken back. `null`: it stays.
+    pub(super) confirm_until: Option<i64>,
     /// What it did to the running broker; `null`: none runs.
     pub(super) installed: Option<Installed>,
     /// The same for people.
@@ -98,7 +147,8 @@ impl Control {
     ) -> Result<Control, Failure> {
         let home_key = data.home_key()?;
         let tickets = Tickets::new()?;
-        let prepared = store.prepare(Occasion::Start)?;
+        let request = ApplyRequest { author: "start".into(), ..Occasion::Start.into() };
+        let prepared = store.prepare_start(request)?;
         let log = prepared.applied().config.log;
         let logs = Logs::start(log.level, log.format);
         let mut entrance = Entrance::new(admin, tickets.clone());
@@ -138,10 +188,7 @@ impl Control {
             match event {
                 Event::Stop => break,
                 Event::Report => say(&self.report()),
-                Event::Apply => match self.apply() {
-                    Ok(report) => tracing::info!("{}", report.summary),
-                    Err(failure) => tracing::error!("not applied: {failure}"),
-                },
+                Event::Apply => self.apply_for_signal(),
                 Event::Job(job) => job(self),
             }
         }
@@ -151,6 +198,14 @@ impl Control {
             running.stop();
         }
         say("stopped");
+    }
+
+    fn apply_for_signal(&mut self) {
+        let request = ApplyRequest { author: "SIGHUP".into(), ..Occasion::Running.into() };
+        match self.apply(Asked::File(request)) {
+            Ok(report) => tracing::info!("{}", report.summary),
+            Err(error) => tracing::error!("not applied: {error}"),
+        }
     }
 
     /// The next thing to do; meanwhile what is due is done.
@@ -169,7 +224,7 @@ impl Control {
         let running = self.running.as_ref().map(|running| running.next_look().unwrap_or(self.point_due));
         let point = running.map(|_| self.point_due);
         let watchdog = self.watchdog.as_ref().map(Watchdog::due);
-        [running, point, watchdog, self.entrance.due()].into_iter().flatten().min()
+        [running, point, watchdog, self.entrance.due(), self.revert_due()].into_iter().flatten().min()
     }
 
     /// `$SYS`, the broker's certificate, the counters over time, the watchdog.
@@ -188,23 +243,23 @@ impl Control {
             }
         }
         self.entrance.look_after();
+        if self.store.pending().is_some_and(|pending| pending.is_over(secure::now())) {
+            self.revert();
+        }
         if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.due() <= now) {
             let reports = self.running.as_ref().map(Running::reports).unwrap_or_default();
             watchdog.look(&reports.iter().map(|report| report.node.turns).collect::<Vec<_>>());
         }
     }
 
-    /// Takes the file as it is now, and tells who listens. When this returns, every shard judges by it.
-    pub(super) fn apply(&mut self) -> Result<ApplyReport, Failure> {
+    /// Applies what is asked for, and tells who listens. When this returns, every shard judges by it.
+    pub(super) fn apply(&mut self, asked: Asked) -> Result<ApplyReport, NotApplied> {
         notify::reloading();
-        let applied = self.apply_file();
-        let generation = self.generation();
-        let (kind, text) = match &applied {
-            Ok(report) => ("applied", report.summary.clone()),
-            Err(failure) => ("not-applied", failure.to_string()),
-        };
-        let told = Told { unix_secs: secure::now(), kind: kind.to_owned(), generation, text };
-        self.admin().feed().tell(told);
+        let applied = self.carry_out(asked);
+        match &applied {
+            Ok(report) => self.tell("applied", report.summary.clone()),
+            Err(error) => self.tell("not-applied", error.to_string()),
+        }
         notify::ready(&self.state());
         applied
     }
@@ -219,10 +274,17 @@ impl Control {
         self.applied.generation.0
     }
 
-    fn apply_file(&mut self) -> Result<ApplyReport, Failure> {
+    fn carry_out(&mut self, asked: Asked) -> Result<ApplyReport, NotApplied> {
         // Without clients nothing stands in the way of any change.
         let occasion = if self.running.is_some() { Occasion::Running } else { Occasion::Start };
-        let prepared = self.store.prepare(occasion)?;
+        let prepared = match asked {
+            Asked::File(request) => self.store.prepare(ApplyRequest { occasion, ..request })?,
+            Asked::Rollback(request, generation, revival) => {
+                let request = ApplyRequest { occasion, ..request };
+                self.store.prepare_rollback(request, generation, revival)?
+            }
+            Asked::Revert => self.store.prepare_revert(occasion)?,
+        };
         // Bound or started here, used after the commit; an error drops it.
         let entrance = self.entrance.prepare(prepared.compiled())?;
         let step = match (prepared.applied().config.enabled, &self.running) {
@@ -236,32 +298,61 @@ impl Control {
         };
         let running = &mut self.running;
         let mut installed = None;
-        let committed = prepared.commit(|_| match (step, running) {
-            (Step::Install(installation), Some(running)) => {
-                installed = Some(running.install(*installation));
-            }
-            (Step::Enable(started), running) => *running = Some(*started),
-            (Step::Disable, running) => {
-                if let Some(running) = running.take() {
-                    running.stop();
-                }
-            }
-            (Step::Install(_), None) => unreachable!("a running broker prepared it"),
-        })?;
+        let committed = prepared.commit(|_| installed = step.take(running))?;
         self.store.record(&committed);
+        self.entrance.install(entrance);
+        Ok(self.take_note(&committed, installed))
+    }
+
+    /// What is in force has changed.
+    fn take_note(&mut self, committed: &Committed, installed: Option<Installed>) -> ApplyReport {
         self.applied = committed.applied.clone();
         let log = committed.applied.config.log;
         self.logs.set(log.level, log.format);
-        self.entrance.install(entrance);
-        warn_of_fault(&committed);
-        if committed
-            .changes
-            .iter()
-            .any(|change| change.path == "enabled" || change.path.starts_with("listener["))
-        {
+        warn_of_fault(committed);
+        let listens = |path: &str| path == "enabled" || path.starts_with("listener[");
+        if committed.changes.iter().any(|change| listens(&change.path)) {
             self.introduce_listeners();
         }
-        Ok(report_of(&committed, installed))
+        report_of(committed, installed)
+    }
+
+    /// What is in force is meant: it is not taken back. `None`: nothing waited for that.
+    pub(super) fn confirm(&mut self) -> Result<Option<u64>, ApplyError> {
+        let confirmed = self.store.confirm()?.map(|generation| generation.0);
+        if let Some(generation) = confirmed {
+            self.tell("confirmed", format!("generation {generation} is confirmed"));
+        }
+        Ok(confirmed)
+    }
+
+    /// Takes back what was not confirmed in time.
+    fn revert(&mut self) {
+        match self.apply(Asked::Revert) {
+            Ok(report) => {
+                tracing::warn!("not confirmed in time: {}", report.summary);
+                self.tell("reverted", report.summary);
+            }
+            Err(error) => {
+                tracing::error!("what was not confirmed in time cannot be taken back: {error}");
+                // It would be tried again and again.
+                if let Err(error) = self.store.confirm() {
+                    tracing::error!("{error}");
+                }
+            }
+        }
+    }
+
+    /// When the revert is due.
+    fn revert_due(&self) -> Option<Instant> {
+        let pending = self.store.pending()?;
+        let left = u64::try_from(pending.until - secure::now()).unwrap_or(0);
+        Some(Instant::now() + Duration::from_secs(left))
+    }
+
+    fn tell(&self, kind: &str, text: String) {
+        let (unix_secs, generation) = (secure::now(), self.generation());
+        self.admin().feed().tell(Told { unix_secs, kind: kind.to_owned(), generation, text });
     }
 
     /// What is in force.
@@ -307,7 +398,9 @@ pub(super) fn report_of(committed: &Committed, installed: Option<Installed>) -> 
         generation: committed.applied.generation.0,
         changes: committed.changes.iter().map(ChangeMade::from).collect(),
         warnings: Flaw::all(&committed.warnings),
-        fault: committed.fault.clone(),
+        fault: committed.fault.clone().or_else(|| committed.history_fault.clone()),
+        notes: committed.notes.clone(),
+        confirm_until: committed.pending.as_ref().map(|pending| pending.until),
         installed,
         summary,
     }

@@ -13,6 +13,7 @@ use crate::control::edit::EditError;
 use crate::control::failure::{Exit, Failure};
 use crate::control::pki::PkiError;
 use crate::control::problem::{Problem as ConfigProblem, Problems};
+use crate::control::thread::NotApplied;
 
 /// Why a request was not granted.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -263,7 +264,23 @@ impl From<ApplyError> for Problem {
     fn from(error: ApplyError) -> Problem {
         match &error {
             ApplyError::Invalid(_, problems) => Problem::invalid(problems),
+            ApplyError::Outdated { .. } | ApplyError::Edited { .. } => Problem::precondition(error),
+            ApplyError::NoSuchGeneration(_) => Problem::not_found(error),
+            ApplyError::Revives(_) => Problem::conflict("revives", error)
+                .remedy("accept that it comes back, or change the draft by hand"),
+            ApplyError::Conflict(_) => Problem::conflict("conflict", error).remedy(
+                "read what differs; to apply the draft as it is, write the generation in force into it",
+            ),
             _ => Failure::from(error).into(),
+        }
+    }
+}
+
+impl From<NotApplied> for Problem {
+    fn from(error: NotApplied) -> Problem {
+        match error {
+            NotApplied::Refused(error) => error.into(),
+            NotApplied::Machine(failure) => failure.into(),
         }
     }
 }

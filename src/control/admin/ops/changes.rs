@@ -9,7 +9,6 @@ use super::super::desk::Desk;
 use super::super::problem::{Flaw, Problem};
 use super::draft::hash;
 use crate::control::apply::ApplyError;
-use crate::control::config::Draft;
 use crate::control::diff::{Change, diff};
 use crate::control::disk;
 
@@ -24,6 +23,8 @@ pub(in crate::control) struct ChangeMade {
     pub(in crate::control) after: Option<String>,
     /// When it takes effect: `live`, `new connections`, `needs a restart`.
     pub(in crate::control) effect: String,
+    /// What it comes to, where that can be said.
+    pub(in crate::control) note: Option<String>,
 }
 
 impl From<&Change> for ChangeMade {
@@ -33,6 +34,7 @@ impl From<&Change> for ChangeMade {
             before: change.before.clone(),
             after: change.after.clone(),
             effect: change.effect.to_string(),
+            note: change.note.clone(),
         }
     }
 }
@@ -72,7 +74,7 @@ pub(in crate::control) async fn pending(desk: &Desk) -> Result<Arc<Pending>, Pro
             return Ok(Arc::clone(known));
         }
         let mut pending = Pending { hash, generation, ..Pending::default() };
-        match Draft::read(&text) {
+        match overrides.read(&text) {
             Ok(draft) => {
                 pending.warnings = Flaw::all(&draft.warnings);
                 let changes = diff(&applied, &overrides.over(draft.config));

@@ -13,8 +13,12 @@ pub(super) fn version_name(version: Version) -> &'static str {
 
 /// A moment as RFC 3339 writes it, from seconds since 1970.
 pub(super) fn when(unix_secs: u64) -> String {
+    moment(i64::try_from(unix_secs).unwrap_or(i64::MAX))
+}
+
+/// The same of a signed number.
+pub(super) fn moment(unix_secs: i64) -> String {
     use time::format_description::well_known::Rfc3339;
-    let secs = i64::try_from(unix_secs).unwrap_or(i64::MAX);
-    let moment = time::OffsetDateTime::from_unix_timestamp(secs).ok();
+    let moment = time::OffsetDateTime::from_unix_timestamp(unix_secs).ok();
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| "never".to_owned())
 }
