@@ -72,6 +72,28 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(retained::list))
         .routes(routes!(retained::level))
         .routes(routes!(retained::show, retained::remove))
+        .merge(edits())
+        .routes(routes!(sessions::begin, sessions::end))
+        .routes(routes!(sessions::link))
+        .split_for_parts();
+    documented::finish(&mut document);
+    let text = document.to_json().expect("the document is JSON");
+    let shown = move || {
+        let text = text.clone();
+        async move { ([("content-type", "application/json")], text) }
+    };
+    routes
+        .route("/api/v1/openapi.json", get(shown))
+        .method_not_allowed_fallback(async || {
+            let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+            Problem::unreadable(status, "this path does not know the method")
+        })
+        .with_state(app)
+}
+
+/// What edits the lists of the draft.
+fn edits() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(rules::list, rules::add))
         .routes(routes!(rules::change, rules::remove))
         .routes(routes!(rules::move_to))
@@ -95,20 +117,7 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(client_certificates::download))
         .routes(routes!(client_certificates::issue))
         .routes(routes!(client_certificates::sign))
-        .routes(routes!(sessions::begin, sessions::end))
-        .routes(routes!(sessions::link))
-        .split_for_parts();
-    documented::finish(&mut document);
-    let text = document.to_json().expect("the document is JSON");
-    let shown = move || {
-        let text = text.clone();
-        async move { ([("content-type", "application/json")], text) }
-    };
-    routes
-        .route("/api/v1/openapi.json", get(shown))
-        .method_not_allowed_fallback(async || {
-            let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;
-            Problem::unreadable(status, "this path does not know the method")
-        })
-        .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::editing::OfDraft;
 use super::secret::{File, Secret};
 use crate::control::certificates::{Registry, name_of};
 use crate::control::pki::{Certified, Expiry, Thumbprint, describe};
-use crate::policy::{Listing, Rejection};
+use crate::policy::{Listing, Presented};
 
 /// How a client certificate stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -162,14 +162,17 @@ pub(in crate::control) async fn authorize_rejected(
     let rejections =
         desk.ask(|control| control.running.as_ref().map(|running| running.node().rejections(0).rejections));
     let rejections = rejections.await?.ok_or_else(Problem::disabled)?;
-    let presented = presented(&rejections, &which)?;
+    let certificates = rejections.iter().filter_map(|rejection| rejection.certificate.as_deref());
+    let presented = presented(certificates, &which)?;
     authorize(desk, presented, asked.name, expected).await
 }
 
 /// A certificate that was refused lately.
-fn presented(rejections: &[Rejection], which: &Thumbprint) -> Result<Certified, Problem> {
-    let mut all = rejections.iter().filter_map(|rejection| rejection.certificate.as_ref());
-    let found = all.find(|presented| presented.thumbprint == *which);
+pub(super) fn presented<'a>(
+    mut refused: impl Iterator<Item = &'a Presented>,
+    which: &Thumbprint,
+) -> Result<Certified, Problem> {
+    let found = refused.find(|presented| presented.thumbprint == *which);
     // Its own alone: what it sent with it is whatever it liked to.
     let own = found.and_then(|presented| presented.chain.first());
     let own = own.ok_or_else(|| {
@@ -179,7 +182,7 @@ fn presented(rejections: &[Rejection], which: &Thumbprint) -> Result<Certified, 
     Ok(Certified { chain: vec![own.to_vec().into()], key: None })
 }
 
-async fn authorize(
+pub(super) async fn authorize(
     desk: &Desk,
     presented: Certified,
     name: Option<String>,
@@ -238,7 +241,8 @@ pub(in crate::control) async fn download(
     let found = certificate::look(desk, move |registry| {
         let meant = registry.known_client(which)?;
         if !registry.store().has(&which) {
-            return Err(Problem::not_found("the certificate itself is not here, only its thumbprint"));
+            return Err(Problem::not_found("the certificate itself is not here, only its thumbprint")
+                .remedy("list it again from its file"));
         }
         let chain = registry.store().chain(&which)?;
         Ok(Download::of(&Certified { chain, key: None }, form, &meant.name))
@@ -289,7 +293,3 @@ pub(super) fn shown_one(registry: &Registry, which: Thumbprint) -> Result<Client
     all.find(|one| one.thumbprint == which)
         .ok_or_else(|| Problem::fault(format!("the certificate {which} is not where it was put")))
 }
-
-#[cfg(test)]
-#[path = "client_certificates_tests.rs"]
-mod tests;

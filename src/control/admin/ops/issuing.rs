@@ -200,7 +200,3 @@ fn authorized(registry: &mut Registry, made: &Certified) -> Result<String, Probl
     let certified = Certified { chain: made.chain.clone(), key: None };
     Ok(registry.list_client(None, certified, Listing::Authorized)?.name)
 }
-
-#[cfg(test)]
-#[path = "issuing_tests.rs"]
-mod tests;

@@ -20,3 +20,6 @@ pub(in crate::control) mod status;
 pub(in crate::control) mod summary;
 pub(in crate::control) mod trials;
 pub(in crate::control) mod users;
+
+#[cfg(test)]
+mod tests;

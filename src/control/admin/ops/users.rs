@@ -116,5 +116,6 @@ fn must_be_there(config: &Config, name: &str) -> Result<(), Problem> {
     if is_there(config, name) {
         return Ok(());
     }
-    Err(Problem::not_found(format!("there is no user {name:?}")))
+    Err(Problem::not_found(format!("there is no user {name:?}"))
+        .remedy("read the list again: somebody may have removed it"))
 }
