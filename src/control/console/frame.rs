@@ -67,8 +67,12 @@ impl Visit {
     /// # Errors
     /// The broker does not answer.
     pub(super) async fn shell(&self, page: Page) -> Result<Shell, Trouble> {
-        let notice = self.number("said").and_then(|number| self.console.notices.take(number));
-        self.shell_saying(page, notice).await
+        self.shell_saying(page, self.notice()).await
+    }
+
+    /// What the action came to that led here.
+    pub(super) fn notice(&self) -> Option<Notice> {
+        self.number("said").and_then(|number| self.console.notices.take(number))
     }
 
     /// The same, with what an action came to.

@@ -154,7 +154,6 @@ pub(crate) fn rules() -> RulesPage {
         access,
         client,
         topic,
-        hits: Some(1_204 * index as u64),
         findings: Vec::new(),
         changed: index == 2,
         open: false,
@@ -213,12 +212,14 @@ pub(crate) fn rules() -> RulesPage {
                 decided: "rule 2 “temperatures” (Write): /{%client%}/temperature = /device1/temperature"
                     .into(),
                 passed: vec![Foreign::from("rule 1 “secrets”: topic does not match (private/#)")],
+                notes: Vec::new(),
             }),
             applied: Some(Answer {
                 allowed: false,
                 rule: None,
                 decided: "no rule matches".into(),
                 passed: Vec::new(),
+                notes: Vec::new(),
             }),
         },
     }
@@ -393,10 +394,13 @@ pub(crate) fn retained() -> RetainedPage {
 
 pub(crate) fn diagnostics() -> DiagnosticsPage {
     let rejection = |(index, name): (usize, &&str)| Rejection {
-        when: Moment(1_700_000_000 + index as i64),
+        when: Foreign::of(format!("2023-11-14T22:13:2{index}Z")),
         kind: if index % 2 == 0 { "connection".into() } else { "publish".into() },
         who: vec![(*name).into(), "192.0.2.7:53121".into()],
+        times: index as u64,
+        topic: (index % 2 == 1).then(|| HOSTILE[5].into()),
         thumbprint: (index % 2 == 0).then(|| THUMBPRINT.into()),
+        authorize: index % 2 == 0,
         cause: "the certificate is trusted, and not listed as Authorized".into(),
         remedy: Some("list it under Client Certificates".into()),
         test: (index % 2 == 1)
