@@ -20,3 +20,4 @@ pub(in crate::control) mod status;
 pub(in crate::control) mod summary;
 pub(in crate::control) mod trials;
 pub(in crate::control) mod users;
+pub(in crate::control) mod values;

@@ -58,6 +58,13 @@ impl Form {
         Form { values: flat(draft), applied: flat(applied), problems }
     }
 
+    /// The same, with what is wrong with what was typed.
+    #[must_use]
+    pub(crate) fn with_problems(mut self, problems: Vec<FieldProblem>) -> Form {
+        self.problems = problems;
+        self
+    }
+
     /// The same, with what was typed and not taken.
     #[must_use]
     pub(crate) fn typed(mut self, values: impl IntoIterator<Item = (String, String)>) -> Form {

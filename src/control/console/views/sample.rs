@@ -134,8 +134,8 @@ pub(crate) fn settings() -> SettingsPage {
         decision: Decision::of(&form),
         users: "3 users".into(),
         limits: vec![
-            Limit::new("limits.packet_bytes", "Largest packet taken from a client."),
-            Limit::new("limits.backlog_messages", "What may wait for one client, online or offline."),
+            Limit::new("limits.packet_bytes", "Largest packet", "Largest packet taken from a client."),
+            Limit::new("limits.backlog_messages", "Messages waiting", "What may wait for one client, online or offline."),
         ],
         limits_open: false,
         form,
@@ -237,14 +237,15 @@ pub(crate) fn authorities() -> AuthoritiesPage {
         subject: Foreign::of(format!("CN={name}")),
         sha256: THUMBPRINT.into(),
         sha1: Some(THUMBPRINT[..40].into()),
+        key_type: "ECDSA P-256".into(),
         key,
         issues,
         changed: !key,
-        life: life(if key { 200 } else { 12 }),
+        life: Some(life(if key { 200 } else { 12 })),
         listed: 3,
     };
     let authorities = vec![authority("built-in", true, true), authority(HOSTILE[1], false, false)];
-    AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities, issue: Some(()) }
+    AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities }
 }
 
 pub(crate) fn broker_certificate() -> BrokerCertificatePage {
@@ -255,15 +256,17 @@ pub(crate) fn broker_certificate() -> BrokerCertificatePage {
             issuer: "CN=tidemq built-in".into(),
             names: "broker.example.org, localhost, 127.0.0.1, ::1".into(),
             chain: vec!["CN=broker.example.org".into(), "CN=tidemq built-in".into()],
-            until: Moment(1_700_000_000),
+            key_type: "ECDSA P-256".into(),
             life: life(90),
             sha256: THUMBPRINT.into(),
-            sha1: Some(THUMBPRINT[..40].into()),
+            sha1: THUMBPRINT[..40].into(),
         }),
         automatic: true,
         changed: false,
-        problem: None,
+        doubts: vec!["it does not name localhost".into()],
         names: "".into(),
+        renewal: Some("2027-07-30T12:00:00Z".into()),
+        stored: Vec::new(),
     }
 }
 
@@ -274,8 +277,7 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         issuer: Some("CN=tidemq built-in".into()),
         sha256: THUMBPRINT.into(),
         life: Some(life(index as i64 * 40 - 30)),
-        authorized: index % 3 != 1,
-        online: index as u64 % 2,
+        status: [Status::Authorized, Status::Revoked, Status::Unlisted][index % 3],
         rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
         changed: index == 2,
     };
@@ -287,8 +289,6 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         warnings: vec!["device4 and device5 are certificates of one name".into()],
         list,
         certificates,
-        tried: "".into(),
-        verdict: Some(Verdict { accepted: false, why: "it is trusted, and not listed as Authorized".into() }),
     }
 }
 
