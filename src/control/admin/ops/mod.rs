@@ -20,4 +20,3 @@ pub(in crate::control) mod status;
 pub(in crate::control) mod summary;
 pub(in crate::control) mod trials;
 pub(in crate::control) mod users;
-pub(in crate::control) mod values;

@@ -22,7 +22,8 @@ async fn page(visit: Visit) -> Shown {
     let rejected = ops::rejected::list(&visit.app().desk, RejectedAsked::default()).await?;
     let query = visit.asked("q").to_lowercase();
     let found = rejected.rejections.iter().rev().filter(|one| holds(one, &query)).map(row).collect();
-    let (list, rejections) = List::of("/diagnostics", visit.asked("q"), visit.number("offset").unwrap_or(0), found);
+    let (list, rejections) =
+        List::of("/diagnostics", visit.asked("q"), visit.number("offset").unwrap_or(0), found);
     let (client, topic) = (outside(visit.asked("client")), outside(visit.asked("topic")));
     Ok(shown(&DiagnosticsPage { shell, client, topic, list, rejections }))
 }
@@ -33,7 +34,11 @@ fn texts(one: &RejectionShown) -> Vec<&str> {
     let thumbprint = certificate.map(|certificate| certificate.thumbprint.as_str());
     let texts = [&one.client_id, &one.client_name, &one.user, &one.peer, &one.topic];
     let texts = texts.into_iter().filter_map(|text| text.as_deref());
-    texts.chain(subject).chain(thumbprint).chain([one.attempt.as_str(), one.ground.as_str(), one.cause.as_str()]).collect()
+    texts
+        .chain(subject)
+        .chain(thumbprint)
+        .chain([one.attempt.as_str(), one.ground.as_str(), one.cause.as_str()])
+        .collect()
 }
 
 fn holds(one: &RejectionShown, query: &str) -> bool {
@@ -41,7 +46,8 @@ fn holds(one: &RejectionShown, query: &str) -> bool {
 }
 
 fn row(one: &RejectionShown) -> Rejection {
-    let named = |what: &str, text: &Option<String>| text.as_ref().map(|text| outside(format!("{what} {text}")));
+    let named =
+        |what: &str, text: &Option<String>| text.as_ref().map(|text| outside(format!("{what} {text}")));
     let subject = one.certificate.as_ref().map(|certificate| outside(&certificate.subject));
     let who = [
         named("client id", &one.client_id),
@@ -61,7 +67,8 @@ fn row(one: &RejectionShown) -> Rejection {
         let query = [("client", client), ("action", action), ("topic", topic)];
         format!("{}#test-name", with_query("/configuration/topic-access-rules", &query))
     });
-    let of_certificate = matches!(one.attempt.as_str(), "handshake" | "connect" | "stay") && one.ground == "certificate";
+    let of_certificate =
+        matches!(one.attempt.as_str(), "handshake" | "connect" | "stay") && one.ground == "certificate";
     Rejection {
         when: outside(&one.at),
         kind: outside(kind(&one.attempt)),

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::settings::{form, saved};
 use super::Shown;
+use super::settings::{form, saved};
 use crate::control::admin::ops;
 use crate::control::admin::ops::rules::{RuleAccess, RuleGiven, RuleMatch, RuleMove, RuleShown, Which};
 use crate::control::admin::ops::trials::{DecidingRule, RuleAction, RuleFinding, RuleTest, RuleVerdict};
@@ -15,7 +15,9 @@ use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit, outside};
 use crate::control::console::text::Foreign;
 use crate::control::console::trouble::{Trouble, flaw, shown, told};
-use crate::control::console::views::rules::{Access, Action, Answer, Editor, Kind, Matching, RuleRow, RulesPage, Test};
+use crate::control::console::views::rules::{
+    Access, Action, Answer, Editor, Kind, Matching, RuleRow, RulesPage, Test,
+};
 use crate::control::console::views::shell::{Notice, Page};
 
 const PATH: &str = "/configuration/topic-access-rules";
@@ -57,7 +59,11 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         .iter()
         .map(|rule| row(rule, rule.position == last, applied.get(rule.position - 1) != Some(rule), &findings))
         .collect();
-    let mut blank = Editor { client: matching("client", RuleMatch::All, ""), topic: matching("topic", RuleMatch::All, ""), ..Editor::default() };
+    let mut blank = Editor {
+        client: matching("client", RuleMatch::All, ""),
+        topic: matching("topic", RuleMatch::All, ""),
+        ..Editor::default()
+    };
     if let Some(Typed { editor, problem }) = typed {
         let problems: Vec<Foreign> = match problem.problems.as_slice() {
             [] => vec![told(&problem).text],
@@ -66,14 +72,30 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         match editor.index.and_then(|index| rows.get_mut(index)) {
             Some(row) => {
                 let Editor { name, access, client, topic, .. } = editor;
-                *row = RuleRow { name, access, client, topic, open: true, problems, findings: Vec::new(), ..*row };
+                *row = RuleRow {
+                    name,
+                    access,
+                    client,
+                    topic,
+                    open: true,
+                    problems,
+                    findings: Vec::new(),
+                    ..*row
+                };
             }
             None => blank = Editor { problems, ..editor },
         }
     }
     let banners = flaws.iter().filter(|flaw| flaw.path.starts_with("rule")).map(flaw).collect();
     let test = test(visit).await;
-    Ok(RulesPage { shell: visit.shell_saying(Page::TopicAccessRules, notice).await?, form, banners, rules: rows, blank, test })
+    Ok(RulesPage {
+        shell: visit.shell_saying(Page::TopicAccessRules, notice).await?,
+        form,
+        banners,
+        rules: rows,
+        blank,
+        test,
+    })
 }
 
 fn row(rule: &RuleShown, last: bool, changed: bool, findings: &[RuleFinding]) -> RuleRow {
@@ -131,9 +153,13 @@ async fn test(visit: &Visit) -> Test {
     let applied = ops::trials::test(desk, ask(Which::Applied)).await;
     let answered = |verdict: Result<ops::editing::OfDraft<RuleVerdict>, Problem>| match verdict {
         Ok(of) => answer(of.answer),
-        Err(problem) => {
-            Answer { allowed: false, rule: None, decided: told(&problem).text, passed: Vec::new(), notes: Vec::new() }
-        }
+        Err(problem) => Answer {
+            allowed: false,
+            rule: None,
+            decided: told(&problem).text,
+            passed: Vec::new(),
+            notes: Vec::new(),
+        },
     };
     Test { client, action, topic, draft: Some(answered(draft)), applied: Some(answered(applied)) }
 }
@@ -144,9 +170,10 @@ fn answer(verdict: RuleVerdict) -> Answer {
         (None, Some(decided)) => deciding(decided),
         (None, None) => "no rule matches".into(),
     };
-    let passed = verdict.passed.iter().map(|passed| {
-        outside(format!("rule {} “{}”: {}", passed.position, passed.name, passed.sentence))
-    });
+    let passed = verdict
+        .passed
+        .iter()
+        .map(|passed| outside(format!("rule {} “{}”: {}", passed.position, passed.name, passed.sentence)));
     let delivery = verdict.judged_at_delivery.then(|| "each message is judged by its own topic".to_owned());
     Answer {
         allowed: verdict.allowed,
@@ -222,14 +249,17 @@ async fn edit(visit: Visit, fields: Fields) -> Shown {
     let rule = given(&fields);
     let index: usize = fields.number("index").map_err(Trouble)?;
     match ops::rules::change(&visit.app().desk, index + 1, rule.clone(), fields.etag()).await {
-        Ok(_) => Ok(visit.to(&format!("{PATH}#rule-{}", index + 1), Notice::good("The rule is changed in the draft."))),
+        Ok(_) => Ok(visit
+            .to(&format!("{PATH}#rule-{}", index + 1), Notice::good("The rule is changed in the draft."))),
         Err(problem) => again(&visit, Some(index), rule, problem).await,
     }
 }
 
 async fn move_to(visit: Visit, fields: Fields) -> Shown {
-    let (from, to): (usize, usize) = (fields.number("index").map_err(Trouble)?, fields.number("to").map_err(Trouble)?);
-    let moved = ops::rules::move_to(&visit.app().desk, from + 1, RuleMove { to: to + 1 }, fields.etag()).await;
+    let (from, to): (usize, usize) =
+        (fields.number("index").map_err(Trouble)?, fields.number("to").map_err(Trouble)?);
+    let moved =
+        ops::rules::move_to(&visit.app().desk, from + 1, RuleMove { to: to + 1 }, fields.etag()).await;
     let place = format!("{PATH}#rule-{}", to + 1);
     Ok(visit.done(&place, moved.map(|of| Notice::good(format!("It is rule {} now.", of.answer.position)))))
 }
@@ -260,7 +290,10 @@ mod tests {
             field("topic", "/{%client%}/t"),
         ]);
         let rule = given(&fields);
-        assert_eq!((rule.name.as_str(), rule.client.as_str(), rule.topic.as_str()), ("t", "", "/{%client%}/t"));
+        assert_eq!(
+            (rule.name.as_str(), rule.client.as_str(), rule.topic.as_str()),
+            ("t", "", "/{%client%}/t")
+        );
         assert_eq!((rule.access, rule.topic_match), (RuleAccess::Write, RuleMatch::Pattern));
     }
 
@@ -273,6 +306,9 @@ mod tests {
             topic: Some("/{%client%}/temperature".into()),
             expanded: Some("/device1/temperature".into()),
         };
-        assert_eq!(deciding(&decided), "rule 3 “temperatures” (Write): /{%client%}/temperature = /device1/temperature");
+        assert_eq!(
+            deciding(&decided),
+            "rule 3 “temperatures” (Write): /{%client%}/temperature = /device1/temperature"
+        );
     }
 }

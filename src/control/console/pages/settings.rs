@@ -31,10 +31,30 @@ pub(super) fn router() -> Router<Console> {
         .route("/configuration/enable", post(enable))
 }
 
+/// The draft beside what is in force, as values under the names of the file.
+pub(super) struct Values {
+    /// Of a draft that has problems: what is in force.
+    pub(super) draft: Value,
+    pub(super) applied: Value,
+    pub(super) problems: Vec<Flaw>,
+    pub(super) warnings: Vec<Flaw>,
+}
+
+/// Reads both.
+pub(super) async fn values(visit: &Visit) -> Result<Values, Problem> {
+    let applied = ops::draft::applied(&visit.app().desk).await?.config;
+    let draft = ops::draft::show(&visit.app().desk).await?;
+    Ok(Values {
+        draft: draft.config.unwrap_or_else(|| applied.clone()),
+        applied,
+        problems: draft.problems,
+        warnings: draft.warnings,
+    })
+}
+
 /// The fields of the draft beside what is in force, and everything that is wrong with it or worth a thought.
 pub(super) async fn form(visit: &Visit) -> Result<(Form, Vec<Flaw>), Trouble> {
-    let ops::values::Values { draft, applied, problems, warnings, .. } =
-        ops::values::both(&visit.app().desk).await?;
+    let Values { draft, applied, problems, warnings } = values(visit).await?;
     let mut of_form = of_fields(&problems, Grade::Problem);
     of_form.extend(of_fields(&warnings, Grade::Warning));
     let form = Form::new(&for_people(draft), &for_people(applied), of_form);
@@ -104,14 +124,15 @@ async fn save(visit: Visit, fields: Fields) -> Shown {
 }
 
 async fn enable(visit: Visit, fields: Fields) -> Response {
-    let outcome = ops::values::patch(&visit.app().desk, json!({"enabled": true}), fields.etag()).await;
-    let notice = outcome.map(|_| Notice::good("The broker is enabled in the draft: press Apply, and clients can connect."));
+    let outcome = ops::draft::patch(&visit.app().desk, json!({"enabled": true}), fields.etag()).await;
+    let notice = outcome
+        .map(|_| Notice::good("The broker is enabled in the draft: press Apply, and clients can connect."));
     visit.done("/status", notice)
 }
 
 /// Saves what a form of settings says to the draft.
 pub(super) async fn saved(visit: &Visit, fields: &Fields) -> Result<Notice, Problem> {
-    let values = ops::values::both(&visit.app().desk).await?;
+    let values = values(visit).await?;
     let mut patch = patch(&values.draft, &fields.0);
     let mut said = "Saved to the draft.";
     if let Some(protocol) = fields.said("add") {
@@ -127,7 +148,7 @@ pub(super) async fn saved(visit: &Visit, fields: &Fields) -> Result<Notice, Prob
     }
     let empty = patch.as_object().is_none_or(Map::is_empty);
     if !empty {
-        ops::values::patch(&visit.app().desk, patch, fields.etag()).await?;
+        ops::draft::patch(&visit.app().desk, patch, fields.etag()).await?;
     }
     Ok(Notice::good(said))
 }
@@ -135,7 +156,8 @@ pub(super) async fn saved(visit: &Visit, fields: &Fields) -> Result<Notice, Prob
 /// The listeners of a patch; those of the draft, if it says nothing of them yet.
 fn listeners<'a>(patch: &'a mut Value, draft: &Value) -> &'a mut Vec<Value> {
     if !patch["listener"].is_array() {
-        patch["listener"] = draft.get("listener").filter(|list| list.is_array()).cloned().unwrap_or(json!([]));
+        patch["listener"] =
+            draft.get("listener").filter(|list| list.is_array()).cloned().unwrap_or(json!([]));
     }
     patch["listener"].as_array_mut().expect("it is an array by now")
 }
@@ -161,13 +183,16 @@ fn new_listener(draft: &Value, protocol: &str) -> Value {
 /// What was typed, where it differs from the draft, as a merge patch. Fields that the reference does not know are none of
 /// the configuration.
 fn patch(draft: &Value, typed: &[(String, String)]) -> Value {
-    let typed: BTreeMap<&str, &str> = typed.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let typed: BTreeMap<&str, &str> =
+        typed.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let mut patch = json!({});
     for (path, text) in typed {
         let (table, index, name) = parts(path);
         let list = index.is_some();
         let section = if list { format!("{table}[]") } else { table.to_owned() };
-        let Some(field) = reference::section(&section).and_then(|section| section.field(name)) else { continue };
+        let Some(field) = reference::section(&section).and_then(|section| section.field(name)) else {
+            continue;
+        };
         let value = typed_value(field, text);
         match (index, table) {
             (Some(index), table) => {
@@ -216,7 +241,8 @@ fn typed_value(field: &FieldDoc, text: &str) -> Value {
         Kind::Number { .. } => trimmed.parse::<u64>().map_or_else(|_| text.into(), Value::from),
         Kind::Size { .. } => size::parse(trimmed).map_or_else(|| text.into(), Value::from),
         Kind::Texts | Kind::Choices { .. } => {
-            let entries = trimmed.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
+            let entries =
+                trimmed.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
             entries.collect::<Vec<_>>().into()
         }
         Kind::Address => trimmed.into(),
@@ -246,7 +272,12 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_changed() {
-        let same = [("enabled", "false"), ("limits.packet_bytes", "1 MiB"), ("listener[0].tls", "false"), ("etag", "x")];
+        let same = [
+            ("enabled", "false"),
+            ("limits.packet_bytes", "1 MiB"),
+            ("listener[0].tls", "false"),
+            ("etag", "x"),
+        ];
         assert_eq!(patch(&draft(), &typed(&same)), json!({}));
         let other = [
             ("enabled", "false"),

@@ -41,10 +41,15 @@ async fn page(visit: &Visit, typed: &str, mut notice: Option<Notice>) -> Result<
             Vec::new()
         }
     };
-    let changed = ops::draft::changed_entries(desk, "user").await?;
+    let pending = ops::changes::pending(desk).await?;
+    // A password is not shown, and that it was changed is: by the path of the change.
+    let changed = |name: &str| {
+        let entry = format!("user[{name:?}].");
+        pending.changes.iter().any(|change| change.path.starts_with(&entry))
+    };
     let query = visit.asked("q").to_lowercase();
     let found = users.into_iter().filter(|user| user.name.to_lowercase().contains(&query));
-    let row = |name: String| User { changed: changed.contains(&name), name: outside(name) };
+    let row = |name: String| User { changed: changed(&name), name: outside(name) };
     let rows: Vec<User> = found.map(|user| row(user.name)).collect();
     let (list, users) = List::of(PATH, visit.asked("q"), visit.number("offset").unwrap_or(0), rows);
     let shell = visit.shell_saying(Page::Users, notice).await?;
@@ -68,11 +73,17 @@ async fn password(visit: Visit, fields: Fields) -> Response {
     let name = fields.text("name").to_owned();
     let password = UserPassword { password: fields.text("password").to_owned().into() };
     let changed = ops::users::change_password(&visit.app().desk, name.clone(), password, fields.etag()).await;
-    visit.done(PATH, changed.map(|_| Notice::good(outside(format!("The password of {name} is changed in the draft.")))))
+    visit.done(
+        PATH,
+        changed.map(|_| Notice::good(outside(format!("The password of {name} is changed in the draft.")))),
+    )
 }
 
 async fn remove(visit: Visit, fields: Fields) -> Response {
     let name = fields.text("name").to_owned();
     let removed = ops::users::remove(&visit.app().desk, name.clone(), fields.etag()).await;
-    visit.done(PATH, removed.map(|_| Notice::good(outside(format!("The user {name} is removed from the draft.")))))
+    visit.done(
+        PATH,
+        removed.map(|_| Notice::good(outside(format!("The user {name} is removed from the draft.")))),
+    )
 }

@@ -35,10 +35,7 @@ pub(crate) struct Authority {
 
 impl Authority {
     fn export(&self, format: &str) -> String {
-        format!(
-            "/configuration/certificate-authorities/export?name={}&format={format}",
-            encoded(self.name.raw())
-        )
+        format!("/configuration/certificate-authorities/export?thumbprint={}&format={format}", self.sha256)
     }
 
     fn listed_text(&self) -> String {

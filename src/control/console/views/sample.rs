@@ -135,7 +135,11 @@ pub(crate) fn settings() -> SettingsPage {
         users: "3 users".into(),
         limits: vec![
             Limit::new("limits.packet_bytes", "Largest packet", "Largest packet taken from a client."),
-            Limit::new("limits.backlog_messages", "Messages waiting", "What may wait for one client, online or offline."),
+            Limit::new(
+                "limits.backlog_messages",
+                "Messages waiting",
+                "What may wait for one client, online or offline.",
+            ),
         ],
         limits_open: false,
         form,

@@ -7,7 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{alternative_names, attached, changed, downloaded, form, key_kind, life, password, pasted};
-use crate::control::admin::ops::authorities::{self as operations, AuthorityImport, AuthorityNew, AuthorityShown};
+use crate::control::admin::ops::authorities::{
+    self as operations, AuthorityImport, AuthorityNew, AuthorityShown,
+};
 use crate::control::admin::ops::issuing::{self, BundleForm, ClientIssue};
 use crate::control::admin::problem::Problem;
 use crate::control::console::Console;
@@ -35,7 +37,11 @@ async fn list(visit: Visit) -> Shown {
     let found = operations::list(&visit.app().desk).await;
     let changed = changed(&visit, "authority").await?;
     let authorities = match found {
-        Ok(of) => of.answer.iter().map(|authority| row(authority, changed.contains(&authority.thumbprint))).collect(),
+        Ok(of) => of
+            .answer
+            .iter()
+            .map(|authority| row(authority, changed.contains(&authority.thumbprint)))
+            .collect(),
         Err(problem) => {
             notice.get_or_insert(told(&problem));
             Vec::new()
@@ -49,7 +55,9 @@ fn row(authority: &AuthorityShown, changed: bool) -> Authority {
     let certificate = authority.certificate.as_ref();
     Authority {
         name: outside(&authority.name),
-        subject: outside(certificate.map_or("its certificate is not in the store", |certificate| &certificate.subject)),
+        subject: outside(
+            certificate.map_or("its certificate is not in the store", |certificate| &certificate.subject),
+        ),
         sha256: authority.thumbprint.clone(),
         sha1: certificate.map(|certificate| certificate.sha1.clone()),
         key_type: outside(certificate.map_or("", |certificate| &certificate.key)),
@@ -69,7 +77,8 @@ async fn create(visit: Visit, fields: Fields) -> Shown {
         issues: fields.on("issues"),
     };
     let created = operations::create(&visit.app().desk, asked, fields.etag()).await;
-    let notice = |authority: AuthorityShown| outside(format!("The authority {} is in the draft.", authority.name));
+    let notice =
+        |authority: AuthorityShown| outside(format!("The authority {} is in the draft.", authority.name));
     Ok(visit.done(PATH, created.map(|of| Notice::good(notice(of.answer)))))
 }
 
@@ -92,13 +101,15 @@ async fn imported(visit: &Visit, fields: &Fields) -> Result<Notice, Problem> {
 }
 
 async fn let_issue(visit: Visit, fields: Fields) -> Response {
-    let chosen = operations::let_issue(&visit.app().desk, fields.text("thumbprint").to_owned(), fields.etag()).await;
+    let chosen =
+        operations::let_issue(&visit.app().desk, fields.text("thumbprint").to_owned(), fields.etag()).await;
     let notice = |name: String| outside(format!("{name} issues, once this is applied."));
     visit.done(PATH, chosen.map(|of| Notice::good(notice(of.answer.name))))
 }
 
 async fn remove(visit: Visit, fields: Fields) -> Response {
-    let removed = operations::remove(&visit.app().desk, fields.text("thumbprint").to_owned(), fields.etag()).await;
+    let removed =
+        operations::remove(&visit.app().desk, fields.text("thumbprint").to_owned(), fields.etag()).await;
     visit.done(PATH, removed.map(|_| Notice::good("The authority is removed from the draft.")))
 }
 

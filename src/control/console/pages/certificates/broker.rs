@@ -5,16 +5,15 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::{downloaded, form, life, password, pasted};
-use crate::control::admin::ops;
 use crate::control::admin::ops::broker_certificate::{
-    self as operations, BrokerCertificateImport, BrokerCertificateNew, BrokerCertificateShown, BrokerCertificateUse,
-    BrokerSource,
+    self as operations, BrokerCertificateImport, BrokerCertificateNew, BrokerCertificateShown,
+    BrokerCertificateUse, BrokerSource,
 };
 use crate::control::admin::ops::certificate::CertificateShown;
 use crate::control::admin::problem::Problem;
 use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit, outside};
-use crate::control::console::pages::Shown;
+use crate::control::console::pages::{Shown, settings};
 use crate::control::console::trouble::{shown, told};
 use crate::control::console::views::certificates::{BrokerCertificatePage, Presented, Stored};
 use crate::control::console::views::shell::{Notice, Page};
@@ -44,7 +43,7 @@ async fn page(visit: Visit) -> Shown {
             stored: Vec::new(),
         }
     });
-    let values = ops::values::both(&visit.app().desk).await?;
+    let values = settings::values(&visit).await?;
     let shell = visit.shell_saying(Page::BrokerCertificate, notice).await?;
     let in_use = found.certificate.as_ref().map(|certificate| certificate.thumbprint.clone());
     let others = found.stored.iter().filter(|stored| Some(&stored.thumbprint) != in_use.as_ref());
@@ -55,7 +54,9 @@ async fn page(visit: Visit) -> Shown {
         doubts: found.doubts.iter().map(outside).collect(),
         names: outside(found.names.join(", ")),
         renewal: found.renew_at.as_ref().map(outside),
-        stored: others.map(|stored| Stored { subject: outside(&stored.subject), sha256: stored.thumbprint.clone() }).collect(),
+        stored: others
+            .map(|stored| Stored { subject: outside(&stored.subject), sha256: stored.thumbprint.clone() })
+            .collect(),
         current: found.certificate.as_ref().map(presented),
     }))
 }
@@ -80,7 +81,12 @@ fn presented(certificate: &CertificateShown) -> Presented {
 async fn renew(visit: Visit, fields: Fields) -> Response {
     let asked = BrokerCertificateNew { names: fields.list("names"), key_type: None };
     let renewed = operations::renew(&visit.app().desk, asked, fields.etag()).await;
-    visit.done(PATH, renewed.map(|_| Notice::good("A new certificate was made. No client is dropped: new connections see it.")))
+    visit.done(
+        PATH,
+        renewed.map(|_| {
+            Notice::good("A new certificate was made. No client is dropped: new connections see it.")
+        }),
+    )
 }
 
 async fn import(visit: Visit, fields: Fields) -> Response {
@@ -89,7 +95,8 @@ async fn import(visit: Visit, fields: Fields) -> Response {
 }
 
 async fn imported(visit: &Visit, fields: &Fields) -> Result<Notice, Problem> {
-    let asked = BrokerCertificateImport { data: pasted(fields.text("pem"))?, key: None, password: password(fields) };
+    let asked =
+        BrokerCertificateImport { data: pasted(fields.text("pem"))?, key: None, password: password(fields) };
     let taken = operations::take(&visit.app().desk, asked, fields.etag()).await?.answer;
     let mut notice = Notice::good("The certificate is in the draft.");
     notice.lines = taken.broker_certificate.doubts.iter().map(outside).collect();

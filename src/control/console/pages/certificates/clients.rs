@@ -66,7 +66,13 @@ async fn page(visit: Visit) -> Shown {
         .collect();
     let (list, certificates) = List::of(PATH, visit.asked("q"), visit.number("offset").unwrap_or(0), rows);
     let shell = visit.shell_saying(Page::ClientCertificates, notice).await?;
-    Ok(shown(&ClientCertificatesPage { shell, matters: matters(&form), warnings: twins(&found), list, certificates }))
+    Ok(shown(&ClientCertificatesPage {
+        shell,
+        matters: matters(&form),
+        warnings: twins(&found),
+        list,
+        certificates,
+    }))
 }
 
 /// Where "Authorized" matters, to the end of a sentence.
@@ -88,7 +94,9 @@ fn matters(form: &Form) -> &'static str {
 fn twins(found: &[ClientCertificateShown]) -> Vec<Foreign> {
     let mut names: HashMap<&str, u64> = HashMap::new();
     for certificate in found.iter().filter(|certificate| certificate.same_common_name > 0) {
-        if let Some(name) = certificate.certificate.as_ref().and_then(|certificate| certificate.common_name.as_deref()) {
+        if let Some(name) =
+            certificate.certificate.as_ref().and_then(|certificate| certificate.common_name.as_deref())
+        {
             *names.entry(name).or_default() += 1;
         }
     }
@@ -153,7 +161,10 @@ async fn added(visit: &Visit, fields: &Fields) -> Result<Notice, Problem> {
         expected = of.hash;
         names.push(outside(of.answer.name));
     }
-    let mut notice = Notice::good(format!("{} in the draft.", plural(names.len() as u64, "certificate is", "certificates are")));
+    let mut notice = Notice::good(format!(
+        "{} in the draft.",
+        plural(names.len() as u64, "certificate is", "certificates are")
+    ));
     notice.lines = names;
     Ok(notice)
 }
@@ -161,7 +172,9 @@ async fn added(visit: &Visit, fields: &Fields) -> Result<Notice, Problem> {
 async fn authorize_rejected(visit: Visit, fields: Fields) -> Response {
     let asked = RejectedAuthorized { thumbprint: fields.text("thumbprint").to_owned(), name: None };
     let listed = operations::authorize_rejected(&visit.app().desk, asked, fields.etag()).await;
-    let notice = |name: String| outside(format!("{name} is listed as Authorized in the draft: press Apply to let it in."));
+    let notice = |name: String| {
+        outside(format!("{name} is listed as Authorized in the draft: press Apply to let it in."))
+    };
     visit.done(PATH, listed.map(|of| Notice::good(notice(of.answer.name))))
 }
 
@@ -170,7 +183,9 @@ async fn status(visit: Visit, fields: Fields) -> Response {
     let which = fields.text("thumbprint").to_owned();
     let changed = operations::change(&visit.app().desk, which, asked, fields.etag()).await;
     let notice = |listed: ClientCertificateShown| match listed.status {
-        ClientStatus::Revoked => outside(format!("{} is Revoked in the draft: Apply disconnects it.", listed.name)),
+        ClientStatus::Revoked => {
+            outside(format!("{} is Revoked in the draft: Apply disconnects it.", listed.name))
+        }
         _ => outside(format!("{} is Authorized in the draft.", listed.name)),
     };
     visit.done(PATH, changed.map(|of| Notice::good(notice(of.answer))))

@@ -12,12 +12,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::control::admin::ops;
 use crate::control::admin::ops::certificate::{CertificateForm, CertificateShown, Download, KeyKind};
 use crate::control::admin::ops::secret::{File, Secret};
 use crate::control::admin::problem::Problem;
 use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit};
+use crate::control::console::pages::settings;
 use crate::control::console::trouble::Trouble;
 use crate::control::console::views::certificates::Life;
 
@@ -35,7 +35,7 @@ fn life(certificate: &CertificateShown) -> Life {
 
 /// What of a table of the draft is not applied as it is: the thumbprints that stand in its entries.
 async fn changed(visit: &Visit, table: &str) -> Result<BTreeSet<String>, Trouble> {
-    let values = ops::values::both(&visit.app().desk).await?;
+    let values = settings::values(visit).await?;
     let entries = |of: &serde_json::Value| of[table].as_array().cloned().unwrap_or_default();
     let applied = entries(&values.applied);
     let differ = entries(&values.draft).into_iter().filter(|entry| !applied.contains(entry));
