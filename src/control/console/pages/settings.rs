@@ -57,7 +57,9 @@ pub(super) async fn form(visit: &Visit) -> Result<(Form, Vec<Flaw>), Trouble> {
     let Values { draft, applied, problems, warnings } = values(visit).await?;
     let mut of_form = of_fields(&problems, Grade::Problem);
     of_form.extend(of_fields(&warnings, Grade::Warning));
-    let form = Form::new(&for_people(draft), &for_people(applied), of_form);
+    let pending = ops::changes::pending(&visit.app().desk).await?;
+    let changed = pending.changes.iter().map(|change| change.path.clone());
+    let form = Form::new(&for_people(draft), &for_people(applied), changed, of_form);
     Ok((form, problems.into_iter().chain(warnings).collect()))
 }
 

@@ -123,7 +123,8 @@ pub(crate) fn form() -> Form {
         remedy: "switch TLS on, or exempt this listener".into(),
         grade: Grade::Problem,
     };
-    Form::new(&draft, &applied, vec![problem])
+    let changed = ["certificates.require", "listener[0].tls"].map(str::to_owned);
+    Form::new(&draft, &applied, changed, vec![problem])
 }
 
 pub(crate) fn settings() -> SettingsPage {
