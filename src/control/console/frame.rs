@@ -36,7 +36,7 @@ impl FromRequestParts<Console> for Visit {
         let theme = jar.get(THEME).map_or(Theme::Auto, |cookie| Theme::named(cookie.value()));
         // A query that is none asks for nothing.
         let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
-        let here = parts.uri.path_and_query().map_or("/status", |here| here.as_str()).to_owned();
+        let here = without_notice(parts.uri.path_and_query().map_or("/status", |here| here.as_str()));
         Ok(Visit { console: console.clone(), theme, query, here })
     }
 }
@@ -67,8 +67,12 @@ impl Visit {
     /// # Errors
     /// The broker does not answer.
     pub(super) async fn shell(&self, page: Page) -> Result<Shell, Trouble> {
-        let notice = self.number("said").and_then(|number| self.console.notices.take(number));
-        self.shell_saying(page, notice).await
+        self.shell_saying(page, self.notice()).await
+    }
+
+    /// What the action came to that led here.
+    pub(super) fn notice(&self) -> Option<Notice> {
+        self.number("said").and_then(|number| self.console.notices.take(number))
     }
 
     /// The same, with what an action came to.
@@ -81,10 +85,10 @@ impl Visit {
             page,
             theme: self.theme,
             running: summary.running,
-            generation: summary.generation,
-            pending: summary.pending,
-            problems: summary.problems,
-            etag: summary.hash,
+            generation: summary.pending.generation,
+            pending: summary.pending.changes.len(),
+            problems: summary.pending.problems.len(),
+            etag: summary.pending.hash.clone(),
             trial: None,
             notice,
             here: self.here.clone(),
@@ -165,6 +169,13 @@ impl Fields {
     }
 }
 
+/// A path without the number of a notice: it was shown.
+fn without_notice(here: &str) -> String {
+    let Some((path, query)) = here.split_once('?') else { return here.to_owned() };
+    let rest: Vec<&str> = query.split('&').filter(|part| !part.starts_with("said=")).collect();
+    if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) }
+}
+
 /// Only a path of this console leads back there: never another site.
 pub(super) fn own_path(path: &str) -> &str {
     let own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\n', '\r', '\t']);
@@ -197,6 +208,13 @@ mod tests {
             assert_eq!(own_path(path), "/status", "{path:?}");
         }
         assert_eq!(own_path("/clients?q=//x"), "/clients?q=//x");
+    }
+
+    #[test]
+    fn a_notice_is_not_asked_for_again() {
+        assert_eq!(without_notice("/clients?q=a&said=7"), "/clients?q=a");
+        assert_eq!(without_notice("/clients?said=7"), "/clients");
+        assert_eq!(without_notice("/clients"), "/clients");
     }
 
     #[test]

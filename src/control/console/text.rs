@@ -169,13 +169,14 @@ pub(crate) fn latency(nanos: u64) -> String {
     if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
-/// `42 s`, `3 min`, `5 h`, `12 days`: the largest unit only.
+/// `42 s`, `3 min`, `5 h`, `12 days`, `9 years`: the largest unit only.
 pub(crate) fn span(secs: u64) -> String {
     match secs {
         0..120 => format!("{secs} s"),
         120..7_200 => format!("{} min", secs / 60),
         7_200..172_800 => format!("{} h", secs / 3_600),
-        _ => format!("{} days", secs / 86_400),
+        172_800..63_072_000 => format!("{} days", secs / 86_400),
+        _ => format!("{} years", secs / 31_557_600),
     }
 }
 
@@ -281,7 +282,7 @@ mod tests {
     #[test]
     fn a_line_ends_at_the_right_and_stays_within_its_box() {
         assert_eq!(line(&[0.0, 10.0], 100.0, 20.0), "0.0,19.0 100.0,1.0");
-        assert_eq!(line(&[5.0], 100.0, 20.0), "100.0,10.0");
+        assert_eq!(line(&[5.0], 100.0, 20.0), "100.0,10.0", "what does not change lies in the middle");
         assert_eq!(line(&[], 100.0, 20.0), "");
     }
 }

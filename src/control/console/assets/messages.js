@@ -1,6 +1,6 @@
 // Diagnostics: messages as they pass, bounded here as they are in the broker.
 
-import { all, element, foreign, one, toast } from "./dom.js";
+import { element, foreign, one, toast } from "./dom.js";
 import { decoded, press, written } from "./payload.js";
 
 const MOST = 1000;
@@ -17,17 +17,26 @@ let passed = 0;
 let lost = 0;
 let kind = "text";
 
+/** The payload's bytes: text is sent as text, and the rest in base64. */
+function bytes(message) {
+  if (message.payload_base64 !== undefined) return decoded(message.payload_base64);
+  return new TextEncoder().encode(message.payload ?? "");
+}
+
 function payload(message) {
-  if (message.payload_base64 === undefined || message.payload_base64 === null) return message.detail ?? "";
-  return written(decoded(message.payload_base64), kind) + (message.payload_cut ? " …" : "");
+  if (message.payload_bytes === undefined) return "";
+  return written(bytes(message), kind) + (message.cut ? ` … (${message.payload_bytes} bytes)` : "");
 }
 
 function row(message) {
-  const time = new Date(message.unix_ms).toLocaleTimeString(undefined, { hour12: false, fractionalSecondDigits: 3 });
-  const cell = (text, name = "") => element("td", { class: name }, foreign(String(text ?? "")));
-  const way = element("td", {}, element("span", { class: message.direction === "in" ? "badge accent" : "badge" }, message.direction));
-  const what = message.qos === undefined || message.qos === null ? message.packet : `${message.packet} q${message.qos}${message.retain ? " r" : ""}`;
-  return element("tr", {}, cell(time), cell(message.client), way, cell(what), cell(message.topic), cell(payload(message), "cell-payload"));
+  const time = new Date(message.time).toLocaleTimeString(undefined, { hour12: false, fractionalSecondDigits: 3 });
+  const cell = (text, name = "") => element("td", { class: name }, foreign(text ?? ""));
+  const incoming = message.direction === "in";
+  const badge = element("span", { class: incoming ? "badge accent" : "badge" }, incoming ? "from client" : "to client");
+  const details = message.qos === undefined ? "" : ` QoS ${message.qos}${message.retain ? ", retained" : ""}`;
+  const what = cell(message.packet.toUpperCase() + details);
+  const cells = [cell(time), cell(message.client_id), element("td", {}, badge), what, cell(message.topic)];
+  return element("tr", {}, ...cells, cell(payload(message), "cell-payload"));
 }
 
 function tell() {
@@ -72,18 +81,19 @@ function start() {
   const asked = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (value) asked.set(name, value);
   source = new EventSource(`/api/v1/trace?${asked}`);
-  source.addEventListener("open", () => {
+  // From here on nothing is missed.
+  source.addEventListener("armed", () => {
     live.classList.add("on");
     live.textContent = "watching";
   });
-  source.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("packet", (event) => take(JSON.parse(event.data)));
   source.addEventListener("lost", (event) => {
-    lost += Number(JSON.parse(event.data).lost ?? 0);
+    lost += Number(event.data);
     tell();
   });
   source.addEventListener("error", () => {
     if (source?.readyState !== EventSource.CLOSED) return;
-    toast("The broker does not let this page watch: see whether the topic filter is one.", "bad");
+    toast("The broker does not let this page watch: see whether the topic filter is one, and who else watches.", "bad");
     toggle.checked = false;
     stop();
   });
@@ -133,4 +143,8 @@ tools.addEventListener("click", (event) => {
   press(tools, kind);
   redraw();
 });
-for (const field of all("[data-trace] input[name=client]")) if (field.value) start(), (toggle.checked = true);
+// A link of another page names a client: it is watched at once.
+if (form.elements.client_id.value) {
+  toggle.checked = true;
+  start();
+}

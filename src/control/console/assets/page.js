@@ -109,6 +109,14 @@ function localise(within) {
   }
 }
 localise(document);
+
+// What an action came to is shown once: the address does not keep it.
+const url = new URL(location.href);
+if (url.searchParams.has("said")) {
+  url.searchParams.delete("said");
+  history.replaceState(null, "", url);
+}
+
 document.addEventListener("swapped", (event) => localise(event.detail));
 
 // The countdown of a trial.

@@ -1,10 +1,16 @@
 //! The handlers of the pages: they ask operations, fill a view and render it; forms call an operation and lead back to a
 //! page that says what it came to.
 
+mod certificates;
 mod clients;
+mod diagnostics;
 mod doors;
+mod history;
 mod retained;
+mod rules;
+mod settings;
 mod status;
+mod users;
 
 use axum::Router;
 
@@ -15,9 +21,17 @@ use super::trouble::Trouble;
 type Shown = Result<axum::response::Response, Trouble>;
 
 pub(super) fn router() -> Router<Console> {
-    Router::new()
-        .merge(doors::router())
-        .merge(status::router())
-        .merge(clients::router())
-        .merge(retained::router())
+    let routers = [
+        doors::router(),
+        status::router(),
+        settings::router(),
+        certificates::router(),
+        rules::router(),
+        users::router(),
+        clients::router(),
+        retained::router(),
+        diagnostics::router(),
+        history::router(),
+    ];
+    routers.into_iter().fold(Router::new(), Router::merge)
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::list::List;
 use super::shell::{Page, Shell};
-use crate::control::console::text::{Foreign, Moment, encoded, plural, span};
+use crate::control::console::text::{Foreign, Moment, plural, span};
 
 /// Certificate Authorities.
 #[derive(Template)]
@@ -12,8 +12,6 @@ use crate::control::console::text::{Foreign, Moment, encoded, plural, span};
 pub(crate) struct AuthoritiesPage {
     pub(crate) shell: Shell,
     pub(crate) authorities: Vec<Authority>,
-    /// What was typed of a certificate to issue that was not taken.
-    pub(crate) issue: Option<()>,
 }
 
 /// An authority.
@@ -22,23 +20,22 @@ pub(crate) struct Authority {
     pub(crate) subject: Foreign,
     pub(crate) sha256: String,
     pub(crate) sha1: Option<String>,
+    pub(crate) key_type: Foreign,
     /// Its private key is here.
     pub(crate) key: bool,
     /// It issues what is issued here.
     pub(crate) issues: bool,
     /// It is not applied as it is.
     pub(crate) changed: bool,
-    pub(crate) life: Life,
-    /// Listed client certificates that it has issued.
+    /// Nothing: its certificate is not in the store.
+    pub(crate) life: Option<Life>,
+    /// Known client certificates that it has issued.
     pub(crate) listed: u64,
 }
 
 impl Authority {
     fn export(&self, format: &str) -> String {
-        format!(
-            "/configuration/certificate-authorities/export?name={}&format={format}",
-            encoded(self.name.raw())
-        )
+        format!("/configuration/certificate-authorities/export?thumbprint={}&format={format}", self.sha256)
     }
 
     fn listed_text(&self) -> String {
@@ -96,10 +93,20 @@ pub(crate) struct BrokerCertificatePage {
     pub(crate) automatic: bool,
     /// It is not applied.
     pub(crate) changed: bool,
-    /// What is wrong with it.
-    pub(crate) problem: Option<Foreign>,
+    /// Why some clients may not accept it, or why it cannot be applied.
+    pub(crate) doubts: Vec<Foreign>,
     /// What was configured as its names.
     pub(crate) names: Foreign,
+    /// When the broker makes another.
+    pub(crate) renewal: Option<Foreign>,
+    /// Others that could be used.
+    pub(crate) stored: Vec<Stored>,
+}
+
+/// A certificate of the store with its key.
+pub(crate) struct Stored {
+    pub(crate) subject: Foreign,
+    pub(crate) sha256: String,
 }
 
 /// The certificate that servers present.
@@ -107,12 +114,12 @@ pub(crate) struct Presented {
     pub(crate) subject: Foreign,
     pub(crate) issuer: Foreign,
     pub(crate) names: Foreign,
-    /// Subjects, from its own to the authority's.
+    pub(crate) key_type: Foreign,
+    /// Subjects, from its own to its authority's.
     pub(crate) chain: Vec<Foreign>,
-    pub(crate) until: Moment,
     pub(crate) life: Life,
     pub(crate) sha256: String,
-    pub(crate) sha1: Option<String>,
+    pub(crate) sha1: String,
 }
 
 /// Client Certificates.
@@ -126,10 +133,6 @@ pub(crate) struct ClientCertificatesPage {
     pub(crate) warnings: Vec<Foreign>,
     pub(crate) list: List,
     pub(crate) certificates: Vec<ListedCertificate>,
-    /// A certificate that was tried, as it was pasted.
-    pub(crate) tried: Foreign,
-    /// What would become of it.
-    pub(crate) verdict: Option<Verdict>,
 }
 
 /// A client certificate that is listed.
@@ -140,27 +143,48 @@ pub(crate) struct ListedCertificate {
     pub(crate) issuer: Option<Foreign>,
     pub(crate) sha256: String,
     pub(crate) life: Option<Life>,
-    pub(crate) authorized: bool,
-    /// Clients that are connected with it.
-    pub(crate) online: u64,
+    pub(crate) status: Status,
     /// Why it was refused last.
     pub(crate) rejection: Option<Foreign>,
     /// It is not applied as it is.
     pub(crate) changed: bool,
 }
 
-/// What would become of a certificate.
-pub(crate) struct Verdict {
-    pub(crate) accepted: bool,
-    pub(crate) why: Foreign,
+/// How a client certificate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Authorized,
+    Revoked,
+    /// Issued here and not listed.
+    Unlisted,
 }
 
-impl ListedCertificate {
-    fn status(&self) -> &'static str {
-        if self.authorized { "Authorized" } else { "Revoked" }
+impl Status {
+    fn name(&self) -> &'static str {
+        match self {
+            Status::Authorized => "Authorized",
+            Status::Revoked => "Revoked",
+            Status::Unlisted => "not listed",
+        }
     }
 
     fn class(&self) -> &'static str {
-        if self.authorized { "good" } else { "bad" }
+        match self {
+            Status::Authorized => "good",
+            Status::Revoked => "bad",
+            Status::Unlisted => "plain",
+        }
+    }
+
+    fn is_authorized(&self) -> bool {
+        *self == Status::Authorized
+    }
+
+    fn is_revoked(&self) -> bool {
+        *self == Status::Revoked
+    }
+
+    fn is_listed(&self) -> bool {
+        *self != Status::Unlisted
     }
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::list::List;
 use super::shell::{Page, Shell};
-use crate::control::console::text::{Foreign, Moment};
+use crate::control::console::text::Foreign;
 
 /// The page.
 #[derive(Template)]
@@ -21,13 +21,19 @@ pub(crate) struct DiagnosticsPage {
 
 /// Something that was rejected.
 pub(crate) struct Rejection {
-    pub(crate) when: Moment,
+    pub(crate) when: Foreign,
     /// `connection`, `publish`, `subscribe`
     pub(crate) kind: Foreign,
     /// Who it was: client id, user, subject, address, as far as they are known.
     pub(crate) who: Vec<Foreign>,
+    /// How often, the last time then.
+    pub(crate) times: u64,
+    /// The topic or the filter that it was about.
+    pub(crate) topic: Option<Foreign>,
     /// Of the certificate that it showed.
     pub(crate) thumbprint: Option<String>,
+    /// It was refused because of that.
+    pub(crate) authorize: bool,
     pub(crate) cause: Foreign,
     pub(crate) remedy: Option<Foreign>,
     /// Where the rules are tried for it.

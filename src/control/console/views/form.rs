@@ -1,7 +1,7 @@
 //! A form whose fields are fields of the configuration: named by their paths, each with its value, what is wrong with
 //! it, and whether it differs from what is applied. It knows no field by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::control::console::text::Foreign;
 pub(crate) struct Form {
     values: BTreeMap<String, String>,
     applied: BTreeMap<String, String>,
+    changed: BTreeSet<String>,
     problems: Vec<FieldProblem>,
 }
 
@@ -53,9 +54,21 @@ impl FieldProblem {
 }
 
 impl Form {
-    /// The draft beside what is applied; `problems` are those of the draft.
-    pub(crate) fn new(draft: &Value, applied: &Value, problems: Vec<FieldProblem>) -> Form {
-        Form { values: flat(draft), applied: flat(applied), problems }
+    /// The draft beside what is applied; `changed` are the paths that Apply would change, `problems` those of the draft.
+    pub(crate) fn new(
+        draft: &Value,
+        applied: &Value,
+        changed: impl IntoIterator<Item = String>,
+        problems: Vec<FieldProblem>,
+    ) -> Form {
+        Form { values: flat(draft), applied: flat(applied), changed: changed.into_iter().collect(), problems }
+    }
+
+    /// The same, with what is wrong with what was typed.
+    #[must_use]
+    pub(crate) fn with_problems(mut self, problems: Vec<FieldProblem>) -> Form {
+        self.problems = problems;
+        self
     }
 
     /// The same, with what was typed and not taken.
@@ -82,17 +95,16 @@ impl Form {
 
     /// Whether the draft has another value than what is applied.
     pub(crate) fn changed(&self, path: &str) -> bool {
-        self.values.get(path) != self.applied.get(path)
+        self.changed.contains(path)
     }
 
-    /// What is applied, if the draft has something else.
+    /// What is applied, if the draft has something else in its place.
     pub(crate) fn before(&self, path: &str) -> Option<&str> {
-        let said = match self.applied.get(path).map(String::as_str) {
-            None => "nothing",
-            Some("true") => "on",
-            Some("false") => "off",
-            Some("") => "empty",
-            Some(value) => value,
+        let said = match self.applied.get(path)?.as_str() {
+            "true" => "on",
+            "false" => "off",
+            "" => "empty",
+            value => value,
         };
         self.changed(path).then_some(said)
     }

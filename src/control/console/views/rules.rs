@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::form::Form;
 use super::shell::{Page, Shell};
-use crate::control::console::text::{Foreign, plural};
+use crate::control::console::text::Foreign;
 
 /// The page.
 #[derive(Template)]
@@ -38,8 +38,6 @@ pub(crate) struct RuleRow {
     pub(crate) client: Matching,
     /// What it is about.
     pub(crate) topic: Matching,
-    /// How often it decided since it was applied; nothing: it is not applied.
-    pub(crate) hits: Option<u64>,
     /// What was found out about it, such as that another one hides it.
     pub(crate) findings: Vec<Foreign>,
     /// It is not applied as it is.
@@ -98,7 +96,7 @@ impl Access {
         }
     }
 
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Access::Deny => "Deny",
             Access::Read => "Read",
@@ -163,10 +161,6 @@ impl RuleRow {
 
     fn down(&self) -> usize {
         self.index + 1
-    }
-
-    fn hits_text(&self) -> Option<String> {
-        self.hits.map(|hits| plural(hits, "hit", "hits"))
     }
 
     fn editor(&self) -> Editor {
@@ -247,6 +241,8 @@ pub(crate) struct Answer {
     pub(crate) decided: Foreign,
     /// Why the rules before it did not, a line each.
     pub(crate) passed: Vec<Foreign>,
+    /// What else to know, such as that rules do not apply.
+    pub(crate) notes: Vec<Foreign>,
 }
 
 impl Answer {

@@ -123,7 +123,8 @@ pub(crate) fn form() -> Form {
         remedy: "switch TLS on, or exempt this listener".into(),
         grade: Grade::Problem,
     };
-    Form::new(&draft, &applied, vec![problem])
+    let changed = ["certificates.require", "listener[0].tls"].map(str::to_owned);
+    Form::new(&draft, &applied, changed, vec![problem])
 }
 
 pub(crate) fn settings() -> SettingsPage {
@@ -134,8 +135,12 @@ pub(crate) fn settings() -> SettingsPage {
         decision: Decision::of(&form),
         users: "3 users".into(),
         limits: vec![
-            Limit::new("limits.packet_bytes", "Largest packet taken from a client."),
-            Limit::new("limits.backlog_messages", "What may wait for one client, online or offline."),
+            Limit::new("limits.packet_bytes", "Largest packet", "Largest packet taken from a client."),
+            Limit::new(
+                "limits.backlog_messages",
+                "Messages waiting",
+                "What may wait for one client, online or offline.",
+            ),
         ],
         limits_open: false,
         form,
@@ -154,7 +159,6 @@ pub(crate) fn rules() -> RulesPage {
         access,
         client,
         topic,
-        hits: Some(1_204 * index as u64),
         findings: Vec::new(),
         changed: index == 2,
         open: false,
@@ -213,12 +217,14 @@ pub(crate) fn rules() -> RulesPage {
                 decided: "rule 2 “temperatures” (Write): /{%client%}/temperature = /device1/temperature"
                     .into(),
                 passed: vec![Foreign::from("rule 1 “secrets”: topic does not match (private/#)")],
+                notes: Vec::new(),
             }),
             applied: Some(Answer {
                 allowed: false,
                 rule: None,
                 decided: "no rule matches".into(),
                 passed: Vec::new(),
+                notes: Vec::new(),
             }),
         },
     }
@@ -236,14 +242,15 @@ pub(crate) fn authorities() -> AuthoritiesPage {
         subject: Foreign::of(format!("CN={name}")),
         sha256: THUMBPRINT.into(),
         sha1: Some(THUMBPRINT[..40].into()),
+        key_type: "ECDSA P-256".into(),
         key,
         issues,
         changed: !key,
-        life: life(if key { 200 } else { 12 }),
+        life: Some(life(if key { 200 } else { 12 })),
         listed: 3,
     };
     let authorities = vec![authority("built-in", true, true), authority(HOSTILE[1], false, false)];
-    AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities, issue: Some(()) }
+    AuthoritiesPage { shell: shell(Page::CertificateAuthorities), authorities }
 }
 
 pub(crate) fn broker_certificate() -> BrokerCertificatePage {
@@ -254,15 +261,17 @@ pub(crate) fn broker_certificate() -> BrokerCertificatePage {
             issuer: "CN=tidemq built-in".into(),
             names: "broker.example.org, localhost, 127.0.0.1, ::1".into(),
             chain: vec!["CN=broker.example.org".into(), "CN=tidemq built-in".into()],
-            until: Moment(1_700_000_000),
+            key_type: "ECDSA P-256".into(),
             life: life(90),
             sha256: THUMBPRINT.into(),
-            sha1: Some(THUMBPRINT[..40].into()),
+            sha1: THUMBPRINT[..40].into(),
         }),
         automatic: true,
         changed: false,
-        problem: None,
+        doubts: vec!["it does not name localhost".into()],
         names: "".into(),
+        renewal: Some("2027-07-30T12:00:00Z".into()),
+        stored: Vec::new(),
     }
 }
 
@@ -273,8 +282,7 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         issuer: Some("CN=tidemq built-in".into()),
         sha256: THUMBPRINT.into(),
         life: Some(life(index as i64 * 40 - 30)),
-        authorized: index % 3 != 1,
-        online: index as u64 % 2,
+        status: [Status::Authorized, Status::Revoked, Status::Unlisted][index % 3],
         rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
         changed: index == 2,
     };
@@ -286,8 +294,6 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         warnings: vec!["device4 and device5 are certificates of one name".into()],
         list,
         certificates,
-        tried: "".into(),
-        verdict: Some(Verdict { accepted: false, why: "it is trusted, and not listed as Authorized".into() }),
     }
 }
 
@@ -393,10 +399,13 @@ pub(crate) fn retained() -> RetainedPage {
 
 pub(crate) fn diagnostics() -> DiagnosticsPage {
     let rejection = |(index, name): (usize, &&str)| Rejection {
-        when: Moment(1_700_000_000 + index as i64),
+        when: Foreign::of(format!("2023-11-14T22:13:2{index}Z")),
         kind: if index % 2 == 0 { "connection".into() } else { "publish".into() },
         who: vec![(*name).into(), "192.0.2.7:53121".into()],
+        times: index as u64,
+        topic: (index % 2 == 1).then(|| HOSTILE[5].into()),
         thumbprint: (index % 2 == 0).then(|| THUMBPRINT.into()),
+        authorize: index % 2 == 0,
         cause: "the certificate is trusted, and not listed as Authorized".into(),
         remedy: Some("list it under Client Certificates".into()),
         test: (index % 2 == 1)

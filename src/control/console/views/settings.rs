@@ -126,11 +126,7 @@ pub(crate) struct Limit {
 
 impl Limit {
     /// By its path, and what the reference says of it.
-    pub(crate) fn new(path: &str, hint: &str) -> Limit {
-        let name = path.rsplit('.').next().unwrap_or(path).replace('_', " ");
-        let mut letters = name.chars();
-        let label =
-            letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect());
-        Limit { path: path.to_owned(), label, hint: hint.to_owned() }
+    pub(crate) fn new(path: &str, label: &str, hint: &str) -> Limit {
+        Limit { path: path.to_owned(), label: label.to_owned(), hint: hint.to_owned() }
     }
 }

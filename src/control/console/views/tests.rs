@@ -126,7 +126,7 @@ fn certificates_are_decided_as_the_product_says() {
     let decide = |require: bool, only: bool, any: bool| -> [Verdict; 4] {
         let values = json!({"certificates": {"require": require, "trusted_authorized_only": only, "any_authorized": any}});
         let Decision { none, trusted_listed, trusted, listed } =
-            Decision::of(&Form::new(&values, &values, Vec::new()));
+            Decision::of(&Form::new(&values, &values, [], Vec::new()));
         [none, trusted_listed, trusted, listed]
     };
     assert_eq!(decide(false, false, false), [Accepted, Accepted, Accepted, Refused]);
