@@ -138,6 +138,10 @@ impl Node {
     /// One level of the tree of topics with retained messages.
     pub fn retained_level(&self, query: &LevelQuery) -> RetainedLevel {
         let most = query.most.clamp(1, PAGE_ROWS);
+        let mut query = query.clone();
+        if !query.prefix.is_empty() && !query.prefix.ends_with('/') {
+            query.prefix.push('/');
+        }
         let mut children = Children::new();
         let (mut more, mut complete) = (false, true);
         let parts = PARTS.div_ceil(self.shard_ids().len());

@@ -114,7 +114,7 @@ fn retained_messages_of_all_shards_make_one_order() {
     let root = level("", 10, None);
     assert_eq!(root.children, [LevelChild { name: "t".to_owned(), has_message: false, below: 40 }]);
     assert_eq!((root.next, root.complete), (None, true));
-    let first = level("t/", 2, None);
+    let first = level("t", 2, None);
     let counts: Vec<_> = first.children.iter().map(|child| (&*child.name, child.below)).collect();
     assert_eq!((counts, first.next.as_deref()), (vec![("0", 14), ("1", 13)], Some("1")));
     let rest = level("t/", 2, Some("1"));

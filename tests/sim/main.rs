@@ -30,6 +30,7 @@ mod lockstep;
 mod model;
 mod net;
 mod node;
+mod operator;
 mod oracle;
 mod plan;
 mod policies;

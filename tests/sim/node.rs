@@ -13,6 +13,7 @@ use tidemq::time::Time;
 
 use crate::history::{ClientNo, Ending, SocketNo};
 use crate::net::{Item, Mark, Net, Ping, Place, Reading};
+use crate::operator::Order;
 use crate::rng::Rng;
 
 /// What a turn did that the history wants to know, in order.
@@ -46,6 +47,8 @@ pub struct Node {
     /// Closed, `handle_closed` not yet said.
     closing: Vec<(ConnId, SocketNo, CloseCause)>,
     pub install: VecDeque<Arc<Snapshot>>,
+    /// What whoever runs the broker asks, and does to clients.
+    pub orders: VecDeque<Order>,
     pub stop: bool,
     /// `work` or `has_dirty` said that more waits.
     pub awake: bool,
@@ -95,6 +98,7 @@ impl Node {
             accepting: Vec::new(),
             closing: Vec::new(),
             install: VecDeque::new(),
+            orders: VecDeque::new(),
             stop: false,
             awake: false,
             turns: 0,
@@ -111,6 +115,7 @@ impl Node {
         self.awake
             || self.stop
             || !self.install.is_empty()
+            || !self.orders.is_empty()
             || !self.closing.is_empty()
             || self.shard.deadline().is_some_and(|deadline| deadline <= now)
             || net.links.iter().any(|from| !from[usize::from(self.id.0)].queue.is_empty())
@@ -195,6 +200,12 @@ impl Node {
         while let Some(snapshot) = self.install.pop_front() {
             count += 1;
             self.shard.install(snapshot);
+        }
+        while let Some(order) = self.orders.pop_front() {
+            count += 1;
+            if let Err(text) = order.carry_out(&mut self.shard) {
+                t.wrong(None, text);
+            }
         }
         if std::mem::take(&mut self.stop) {
             count += 1;

@@ -88,7 +88,7 @@ impl Plan {
                 credit_messages: *rng.pick(&[1, 2, 5, 30, 4_096]),
                 credit_bytes: *rng.pick(&[100, 5_000, 16 << 20]),
                 replay_batch: *rng.pick(&[1, 1, 2, 64]),
-                ..Pace::default()
+                looked_at: 3,
             },
         }
     }

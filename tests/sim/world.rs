@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tidemq::policy::{Generation, Snapshot};
 use tidemq::routing::ShardId;
-use tidemq::shard::{Shard, ShardConfig};
+use tidemq::shard::{Shard, ShardConfig, client_home};
 use tidemq::time::Time;
 
 use crate::client::Client;
 use crate::history::{ClientNo, Event, Fault, SocketNo};
 use crate::net::{Mark, Net, Place, Reading};
 use crate::node::{Happening, Node, Turn};
+use crate::operator::Order;
 use crate::oracle::{Oracle, Rules};
 use crate::plan::{Character, Plan};
 use crate::rng::Rng;
@@ -151,6 +152,7 @@ impl World {
     pub fn step(&mut self, number: u64) -> Result<(), Fault> {
         self.steps += 1;
         self.draw_anew(number);
+        self.operate(number);
         let due = self.due();
         let readers = self.readers();
         if due.is_empty() && readers.is_empty() && self.scheduler.percent(50) {
@@ -243,6 +245,26 @@ impl World {
         for node in &mut self.nodes {
             node.install.push_back(Arc::clone(&snapshot));
         }
+    }
+
+    /// Whoever runs the broker looks at it all the while, and seldom puts somebody out. Drawn apart from the rest: what
+    /// the clients do stays the same.
+    fn operate(&mut self, number: u64) {
+        let salt = self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut rng = Rng::salted(salt, "operator");
+        if !rng.once_in(12) {
+            return;
+        }
+        let client = &self.clients[rng.below(self.clients.len())];
+        let order = Order::draw(&mut rng, &client.id);
+        let home = match &order {
+            Order::Kick(client_id) => {
+                self.stage.note(Some(client.no), "is to be kicked".to_owned());
+                client_home(&HOME_KEY, self.nodes.len() as u16, client_id).index()
+            }
+            _ => rng.below(self.nodes.len()),
+        };
+        self.nodes[home].orders.push_back(order);
     }
 
     /// Nothing is on its way: what is owed must have come, nobody is paused, all credit is back.

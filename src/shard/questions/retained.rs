@@ -102,7 +102,8 @@ pub struct RetainedMessage {
 /// Which level of the tree of topics is asked for.
 #[derive(Clone, Debug)]
 pub struct LevelQuery {
-    /// Whose children: a topic and a slash behind it (`a/b/`); empty: the first level.
+    /// Whose children: a topic and a slash behind it (`a/b/`), which a node adds if it is not there; empty: the first
+    /// level.
     pub prefix: String,
     /// Most children.
     pub most: usize,
