@@ -1,50 +1,49 @@
 //! Apply is whole or has not happened, keeps what people wrote, and does not choose between two edits.
 
-use std::cell::Cell;
 use std::fs;
 
 use super::*;
-use crate::control::config::FRESH;
+use crate::control::config::{FRESH, Listener};
 use crate::control::{edit, pki};
 
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(pub(super) tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         let folder = Folder(tempfile::tempdir().unwrap());
         fs::create_dir(folder.0.path().join("state")).unwrap();
         folder
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.0.path().join("config.toml")
     }
 
-    fn record_file(&self) -> PathBuf {
+    pub(super) fn record_file(&self) -> PathBuf {
         data_dir::record_file(self.0.path())
     }
 
-    fn store(&self) -> Store {
+    pub(super) fn store(&self) -> Store {
         self.store_with(Overrides::default())
     }
 
-    fn store_with(&self, overrides: Overrides) -> Store {
+    pub(super) fn store_with(&self, overrides: Overrides) -> Store {
         Store::open(self.file(), self.0.path(), overrides).unwrap()
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         fs::read_to_string(self.file()).unwrap()
     }
 
     /// Replaces a piece of the file, as a person with an editor would.
-    fn edit(&self, from: &str, to: &str) {
+    pub(super) fn edit(&self, from: &str, to: &str) {
         let text = self.text();
         assert!(text.contains(from), "the test edits what is not there: {from}");
         fs::write(self.file(), text.replace(from, to)).unwrap();
     }
 
     /// The files that an Apply writes.
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let entries = |folder: &Path| fs::read_dir(folder).unwrap().map(Result::unwrap);
         let all = entries(self.0.path()).chain(entries(&self.0.path().join("state")));
         let mut names: Vec<String> = all
@@ -56,14 +55,14 @@ impl Folder {
     }
 }
 
-fn apply(store: &mut Store, occasion: Occasion) -> Result<Committed, ApplyError> {
+pub(super) fn apply(store: &mut Store, occasion: Occasion) -> Result<Committed, ApplyError> {
     let committed = store.prepare(occasion)?.commit(|_| {})?;
     store.record(&committed);
     Ok(committed)
 }
 
 /// A folder with the fresh configuration applied as generation 1.
-fn applied_once() -> (Folder, Store) {
+pub(super) fn applied_once() -> (Folder, Store) {
     let folder = Folder::new();
     let mut store = folder.store();
     store.write_fresh_if_absent().unwrap();
@@ -108,6 +107,19 @@ fn a_bad_edit_changes_nothing_and_names_every_problem() {
     assert!(said.contains("limits.topic_levels") && said.contains("log.level"), "{said}");
     assert_eq!(store.applied().unwrap().unwrap().generation, Generation(1));
     assert_eq!(folder.names(), ["applied.toml", "config.toml"]);
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_refused_by_name_and_taken_at_the_start() {
+    let change =
+        |path: &str, effect| Change { path: path.into(), before: None, after: None, effect, note: None };
+    let changes = [change("log.level", Effect::Live), change("broker.storage", Effect::Restart)];
+    let Err(ApplyError::Restart(refused)) = check_effects(Occasion::Running, &changes) else {
+        panic!("it was not refused")
+    };
+    assert_eq!(refused, changes[1..]);
+    assert!(check_effects(Occasion::Start, &changes).is_ok());
+    assert!(check_effects(Occasion::Running, &changes[..1]).is_ok());
 }
 
 #[test]
@@ -218,86 +230,6 @@ fn enable_at_the_first_start_is_written_into_the_fresh_file() {
     assert!(store.prepare(Occasion::Start).unwrap().applied().config.enabled);
 }
 
-/// A machine that dies after so many operations: nothing later happens, clean-up included.
-struct Dying {
-    left: Cell<usize>,
-}
-
-impl Dying {
-    fn step(&self, doing: impl FnOnce() -> Result<(), FileFault>) -> Result<(), FileFault> {
-        match self.left.get().checked_sub(1) {
-            None => {
-                Err(FileFault::new(Path::new("the machine"), "go on")(std::io::Error::other("it is dead")))
-            }
-            Some(left) => {
-                self.left.set(left);
-                doing()
-            }
-        }
-    }
-}
-
-impl Disk for Dying {
-    fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
-        // It may die in the middle of a write.
-        if self.left.get() == 0 {
-            fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-        }
-        self.step(|| OsDisk.write_synced(path, bytes))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), FileFault> {
-        self.step(|| OsDisk.rename(from, to))
-    }
-
-    fn sync_folder(&self, folder: &Path) -> Result<(), FileFault> {
-        self.step(|| OsDisk.sync_folder(folder))
-    }
-
-    fn remove(&self, path: &Path) -> Result<(), FileFault> {
-        self.step(|| OsDisk.remove(path))
-    }
-}
-
-#[test]
-fn a_machine_that_dies_at_any_step_leaves_the_old_or_the_new_configuration_whole() {
-    let mut outcomes = Vec::new();
-    for steps in 0.. {
-        let (folder, _) = applied_once();
-        folder.edit("topic_levels = 128", "topic_levels = 12");
-        let edited = folder.text();
-        let dying = Box::new(Dying { left: Cell::new(steps) });
-        let mut store = Store::on(dying, folder.file(), folder.0.path(), Overrides::default()).unwrap();
-        let outcome = apply(&mut store, Occasion::Running);
-        let done = matches!(&outcome, Ok(committed) if committed.fault.is_none());
-
-        // The text is what the person wrote, or that with its new generation: never half of anything.
-        let text = folder.text();
-        let renamed = text == edited.replace("generation = 1", "generation = 2");
-        assert!(text == edited || renamed, "after {steps} steps:\n{text}");
-        let record = folder.store().applied().unwrap().unwrap();
-        let levels = record.config.limits.topic_levels;
-        assert!(matches!((record.generation.0, levels), (1, 128) | (2, 12)), "after {steps} steps");
-        assert!(renamed || record.generation.0 == 1, "the record is never ahead of the file");
-
-        // The next start takes the file as generation 2, whatever the step.
-        let mut next = folder.store();
-        let started = apply(&mut next, Occasion::Start).unwrap();
-        assert_eq!(
-            (started.applied.generation, started.applied.config.limits.topic_levels),
-            (Generation(2), 12)
-        );
-        assert_eq!(folder.names(), ["applied.toml", "config.toml"], "after {steps} steps");
-        outcomes.push((renamed, record.generation.0));
-        if done {
-            break;
-        }
-    }
-    assert!(outcomes.contains(&(false, 1)), "no step before the rename was tried");
-    assert!(outcomes.contains(&(true, 1)), "no step between the renames was tried");
-    assert_eq!(outcomes.last(), Some(&(true, 2)));
-}
-
 #[test]
 fn a_fresh_configuration_has_an_authority_of_its_own() {
     let folder = Folder::new();
@@ -331,7 +263,7 @@ fn a_fresh_configuration_has_an_authority_of_its_own() {
 fn what_the_command_line_says_is_judged_with_the_file() {
     let folder = Folder::new();
     let listener = Listener::at(super::super::config::Protocol::Tcp, "127.0.0.1:0".parse().unwrap());
-    let store = folder.store_with(Overrides { enable: true, listen: vec![listener], admin: None });
+    let store = folder.store_with(Overrides { enable: true, listen: vec![listener], ..Overrides::default() });
     let required = "[certificates]\nrequire = true\n[[listener]]\naddress = \"127.0.0.1:1\"\ntls = true\n";
     fs::write(folder.file(), required).unwrap();
     let Err(ApplyError::Invalid(_, problems)) = store.prepare(Occasion::Start).map(|_| ()) else {
@@ -404,4 +336,47 @@ fn an_edit_under_way_is_waited_for() {
     });
     assert!(matches!(applying.unwrap(), 9), "the edit was begun first");
     drop(store);
+}
+
+#[test]
+fn variables_stand_over_the_file_and_stay_out_of_it() {
+    let folder = Folder::new();
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let environment = |variables: Vec<(String, String)>| Overrides {
+        environment: crate::control::environment::Environment::new(variables),
+        ..Overrides::default()
+    };
+    let mut store = folder.store_with(environment(vec![variable("TIDEMQ__LIMITS__TOPIC_LEVELS", "7")]));
+    store.write_fresh_if_absent().unwrap();
+    assert_eq!(apply(&mut store, Occasion::Start).unwrap().applied.config.limits.topic_levels, 7);
+    assert_eq!(store.applied().unwrap().unwrap().config.limits.topic_levels, 7);
+    assert!(folder.text().contains("topic_levels = 128"));
+    // The file's own word does not count as long as the variable is there.
+    folder.edit("topic_levels = 128", "topic_levels = 12");
+    assert!(store.difference().unwrap().is_empty());
+    let store = folder.store_with(environment(vec![variable("TIDEMQ__LIMIT__TOPIC_LEVELS", "7")]));
+    let Err(ApplyError::Invalid(_, problems)) = store.prepare(Occasion::Start).map(|_| ()) else {
+        panic!("it was taken")
+    };
+    assert_eq!(problems.0[0].path, "$TIDEMQ__LIMIT__TOPIC_LEVELS");
+    assert_eq!(problems.0[0].remedy, "did you mean `TIDEMQ__LIMITS__TOPIC_LEVELS`?");
+}
+
+#[test]
+fn an_apply_is_refused_that_was_asked_for_another_state() {
+    let (folder, mut store) = applied_once();
+    folder.edit("topic_levels = 128", "topic_levels = 12");
+    let seen = draft_hash(&folder.text());
+    let request = |generation, hash: &str| ApplyRequest {
+        expected_generation: Some(Generation(generation)),
+        expected_draft: Some(hash.to_owned()),
+        ..Occasion::Running.into()
+    };
+    let outdated = store.prepare(request(7, &seen)).map(|_| ());
+    assert!(matches!(outdated, Err(ApplyError::Outdated { applied: Generation(1), .. })), "{outdated:?}");
+    let edited = store.prepare(request(1, "0123456789abcdef")).map(|_| ());
+    assert!(matches!(&edited, Err(ApplyError::Edited { found, .. }) if *found == seen), "{edited:?}");
+    let committed = store.prepare(request(1, &seen)).unwrap().commit(|_| {}).unwrap();
+    store.record(&committed);
+    assert_eq!(committed.applied.generation, Generation(2));
 }

@@ -127,7 +127,12 @@ impl Serve {
     pub(super) fn overrides(&self) -> Overrides {
         // Who starts one for a trial may have another one running.
         let trial = (!self.listen.is_empty()).then_some(AdminAt::Address(ANY_PORT));
-        Overrides { enable: self.enable, listen: self.listen.clone(), admin: self.admin.or(trial) }
+        Overrides {
+            enable: self.enable,
+            listen: self.listen.clone(),
+            admin: self.admin.or(trial),
+            ..Overrides::default()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::data_dir::{self, DataDir, Places};
 use super::diff::fields;
 use super::disk;
 use super::edit::Edit;
+use super::environment::Environment;
 use super::failure::{Exit, Failure};
 use super::output::{self, raw, tell};
 use super::problem::Problem;
@@ -37,6 +38,7 @@ pub(super) fn paths(place: &Place) -> Result<Paths, Failure> {
 
 /// Opens the configuration file and the record beside it.
 pub(super) fn store(paths: &Paths, overrides: Overrides) -> Result<Store, Failure> {
+    let overrides = Overrides { environment: Environment::of_this_process(), ..overrides };
     Ok(Store::open(paths.config.clone(), &paths.data, overrides)?)
 }
 

@@ -107,6 +107,18 @@ pub fn record_file(path: &Path) -> PathBuf {
     path.join("state").join("applied.toml")
 }
 
+/// The folder of what was applied before.
+#[must_use]
+pub fn history_folder(path: &Path) -> PathBuf {
+    path.join("state").join("history")
+}
+
+/// What waits for a confirmation.
+#[must_use]
+pub fn pending_file(path: &Path) -> PathBuf {
+    path.join("state").join("pending.toml")
+}
+
 /// A data directory that nobody else uses until this is dropped.
 #[derive(Debug)]
 pub struct DataDir {

@@ -1,13 +1,14 @@
 //! The few file operations on which Apply and the data directory build: each is whole or has not happened. A trait,
 //! so that a test can let the machine die between any two of them. Knows no file by name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Nobody but the broker's user reads what it writes.
 const PRIVATE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
 
 /// A file operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,8 @@ pub(super) trait Disk {
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileFault>;
     /// Waits until the names in a folder are on the disk.
     fn sync_folder(&self, folder: &Path) -> Result<(), FileFault>;
+    /// Makes a folder for the owner only, if it is not there.
+    fn make_folder(&self, path: &Path) -> Result<(), FileFault>;
     /// Removes a file if it is there.
     fn remove(&self, path: &Path) -> Result<(), FileFault>;
 }
@@ -63,6 +66,14 @@ impl Disk for OsDisk {
 
     fn sync_folder(&self, folder: &Path) -> Result<(), FileFault> {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileFault::new(folder, "write it"))
+    }
+
+    fn make_folder(&self, path: &Path) -> Result<(), FileFault> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE_FOLDER)
+            .create(path)
+            .map_err(FileFault::new(path, "make it"))
     }
 
     fn remove(&self, path: &Path) -> Result<(), FileFault> {

@@ -122,7 +122,14 @@ impl From<ApplyError> for Failure {
             ApplyError::Restart(_) => {
                 (Exit::NotApplied, "restart the broker to take them, or take them back")
             }
-            ApplyError::Moved(_) => (Exit::NotApplied, "apply it again"),
+            ApplyError::Moved(_) | ApplyError::Edited { .. } | ApplyError::Outdated { .. } => {
+                (Exit::NotApplied, "look at what is there now, and apply it again")
+            }
+            ApplyError::NothingApplied => {
+                (Exit::Data, "`tidemq config apply` applies the configuration file")
+            }
+            ApplyError::NoSuchGeneration(_) => (Exit::Given, "`tidemq config history` shows them"),
+            ApplyError::Revives(_) => (Exit::NotApplied, "say that this is meant, if it is"),
             ApplyError::Disk(_) => {
                 (Exit::Data, "see whether it is there, who owns it and whether the disk is full")
             }

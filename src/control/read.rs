@@ -329,8 +329,9 @@ fn article(noun: &str) -> String {
     format!("{} {noun}", if an { "an" } else { "a" })
 }
 
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let score = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
+/// Which of the known names may have been meant.
+pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let score = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
     let best = known.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)))?;
     (score(best) >= SUGGEST_FROM).then_some(best)
 }
