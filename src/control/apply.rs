@@ -102,7 +102,7 @@ impl Store {
         })
     }
 
-    /// What the command line says in place of the file.
+    /// What command line and environment say in place of the file.
     pub(super) fn overrides(&self) -> &Overrides {
         &self.overrides
     }

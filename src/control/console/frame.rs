@@ -14,6 +14,7 @@ use super::text::{Foreign, encoded};
 use super::trouble::{Trouble, told};
 use super::views::shell::{Notice, Page, Shell, Theme};
 use crate::control::admin::App;
+use crate::control::admin::guard::Caller;
 use crate::control::admin::ops;
 use crate::control::admin::problem::Problem;
 
@@ -26,6 +27,7 @@ pub(super) struct Visit {
     pub(super) theme: Theme,
     query: HashMap<String, String>,
     here: String,
+    author: String,
 }
 
 impl FromRequestParts<Console> for Visit {
@@ -37,11 +39,17 @@ impl FromRequestParts<Console> for Visit {
         // A query that is none asks for nothing.
         let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
         let here = without_notice(parts.uri.path_and_query().map_or("/status", |here| here.as_str()));
-        Ok(Visit { console: console.clone(), theme, query, here })
+        let author = parts.extensions.get::<Caller>().map(|caller| caller.author.clone()).unwrap_or_default();
+        Ok(Visit { console: console.clone(), theme, query, here, author })
     }
 }
 
 impl Visit {
+    /// Who acts, for the history.
+    pub(super) fn author(&self) -> &str {
+        &self.author
+    }
+
     /// What the handlers work with.
     pub(super) fn console(&self) -> &Console {
         &self.console

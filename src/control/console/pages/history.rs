@@ -83,8 +83,9 @@ async fn apply(visit: Visit, fields: Fields) -> Shown {
         comment: fields.text("comment").trim().to_owned(),
         expected_draft: fields.etag(),
         expected_generation: None,
+        confirm_within_secs: None,
     };
-    let applied = ops::applying::apply(&visit.app().desk, asked).await;
+    let applied = ops::applying::apply(&visit.app().desk, visit.author(), asked).await;
     let back = own_path(fields.text("here"));
     let failed = applied.is_err();
     Ok(visit.done(if failed { "/changes" } else { back }, applied.map(|report| told(&report))))
