@@ -14,7 +14,7 @@ use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::doctor::Doctor;
 use super::failure::EXIT_CODES;
 use super::output::{self, Form};
-use super::queries::{Clients, Console, Rejected, Retained, StatusAsked, Subscriptions, Top};
+use super::queries::{Clients, Console, Rejected, Retained, StatusAsked, Subscriptions, Top, Trace};
 use super::rules::Editing;
 use super::users::User;
 use super::{certificates, commands, completions, doctor, rules, serve, users, validate};
@@ -62,7 +62,9 @@ enum Command {
     /// Lists, shows and removes retained messages
     #[command(subcommand)]
     Retained(Retained),
-    /// Shows the last connections that the running broker did not let in, and why
+    /// Shows packets while they pass, by client, topic, direction and type, until Ctrl-C
+    Trace(Trace),
+    /// Shows whom the running broker did not let in, what it refused to clients, and why
     Rejected(Rejected),
     /// Makes a link by which a browser logs in to the console once
     Console(Console),
@@ -268,6 +270,7 @@ pub fn run() -> ExitCode {
         Command::Clients(clients) => clients.run(),
         Command::Subscriptions(subscriptions) => subscriptions.run(),
         Command::Retained(retained) => retained.run(),
+        Command::Trace(trace) => trace.run(),
         Command::Rejected(rejected) => rejected.run(),
         Command::Console(console) => console.run(),
         Command::Doctor(doctor) => doctor::run(&doctor),

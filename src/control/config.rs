@@ -26,6 +26,7 @@ pub use access::{
     Authority, BrokerCertificate, BrokerChoice, Certificates, ClientCertificate, Credentials, RuleSettings,
     RulesApply, User,
 };
+pub(super) use operator::PACKETS;
 pub use operator::{Admin, Diagnostics, Direction, Level, Log, LogFormat, Status};
 pub use rule_tests::RuleTest;
 

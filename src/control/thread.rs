@@ -24,8 +24,10 @@ use super::running::{Installation, Layout, Running};
 use super::secure;
 use super::serve::say;
 use super::status::{FINE_SECS, History, Latency, Point, Status, gather, measured};
+use super::trace::{self, Listener, Tracing};
 use crate::net::tls::config::Tickets;
 use crate::policy::Generation;
+use crate::policy::trace::{TraceProblem, TraceSpec};
 use crate::shard;
 
 /// Something the control thread is to do.
@@ -133,6 +135,8 @@ pub(super) struct Control {
     /// What the point before had measured of latency.
     measured: shard::Latency,
     watchdog: Option<Watchdog>,
+    /// Which packets are traced, and for whom.
+    tracing: Tracing,
     /// What is in force: kept, because reading it again takes time.
     applied: Applied,
 }
@@ -164,6 +168,11 @@ impl Control {
         entrance.install(step);
         let (history, point_due) = (History::default(), Instant::now());
         let watchdog = Watchdog::of_this_process();
+        let mut tracing = Tracing::new(trace::file_in(data.path()));
+        tracing.apply(&committed.applied.config.diagnostics, None);
+        if let Some(running) = &running {
+            tracing.follow(running.node());
+        }
         let applied = committed.applied;
         Ok(Control {
             store,
@@ -178,6 +187,7 @@ impl Control {
             point_due,
             measured: shard::Latency::default(),
             watchdog,
+            tracing,
             applied,
         })
     }
@@ -233,6 +243,7 @@ impl Control {
         if let Some(running) = &mut self.running {
             running.look_after();
             if self.point_due <= now {
+                self.tracing.tidy(Some(running.node()));
                 self.point_due = now + Duration::from_secs(FINE_SECS);
                 let reports = running.reports();
                 let status = gather(self.applied.generation.0, running.uptime(), &reports);
@@ -296,11 +307,15 @@ impl Control {
             }
             (false, _) => Step::Disable,
         };
+        let enables = matches!(step, Step::Enable(_));
         let running = &mut self.running;
         let mut installed = None;
         let committed = prepared.commit(|_| installed = step.take(running))?;
         self.store.record(&committed);
         self.entrance.install(entrance);
+        if let Some(running) = self.running.as_ref().filter(|_| enables) {
+            self.tracing.follow(running.node());
+        }
         Ok(self.take_note(&committed, installed))
     }
 
@@ -309,6 +324,7 @@ impl Control {
         self.applied = committed.applied.clone();
         let log = committed.applied.config.log;
         self.logs.set(log.level, log.format);
+        self.tracing.apply(&committed.applied.config.diagnostics, self.running.as_ref().map(Running::node));
         warn_of_fault(committed);
         let listens = |path: &str| path == "enabled" || path.starts_with("listener[");
         if committed.changes.iter().any(|change| listens(&change.path)) {
@@ -374,6 +390,14 @@ impl Control {
         }
     }
 
+    /// From now on somebody hears of packets, also of clients that are not connected yet.
+    ///
+    /// # Errors
+    /// That cannot be asked for, or too many listen already.
+    pub(super) fn listen(&mut self, wanted: TraceSpec) -> Result<Listener, TraceProblem> {
+        self.tracing.listen(wanted, self.running.as_ref().map(Running::node))
+    }
+
     /// The counters over time.
     pub(super) fn history(&self) -> &History {
         &self.history
@@ -406,7 +430,6 @@ pub(super) fn report_of(committed: &Committed, installed: Option<Installed>) -> 
     }
 }
 
-/// A change, as an answer.
 fn warn_of_fault(committed: &Committed) {
     if let Some(fault) = &committed.fault {
         tracing::warn!("the configuration is in force, but may be lost by a crash: {fault}");

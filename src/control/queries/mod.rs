@@ -8,6 +8,7 @@ mod retained;
 mod screen;
 mod status;
 mod top;
+mod trace;
 
 use std::fmt::Write;
 
@@ -20,6 +21,7 @@ pub(super) use self::rejected::Rejected;
 pub(super) use self::retained::Retained;
 pub(super) use self::status::StatusAsked;
 pub(super) use self::top::Top;
+pub(super) use self::trace::Trace;
 use super::cli::Place;
 use super::client::Client;
 use super::commands;

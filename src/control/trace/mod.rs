@@ -1,304 +1,191 @@
 //! Where traced packets go: to whoever listens now, and to the message log, a file that is put aside when it is full.
-//! It takes them from a bounded channel on a thread of its own. Whoever is too slow - the disk, a listener - loses what
-//! is its own, which is counted; no shard ever waits for any of it.
+//! They are taken from a node's bounded channel on a thread of its own. Whoever is too slow - the disk, a listener -
+//! loses what is its own, which is counted; no shard ever waits for any of it.
 
 mod live;
+mod log;
 mod record;
 mod rotated;
+mod spec;
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
 
 use self::live::Listeners;
 pub(super) use self::live::{Heard, Listener};
-pub(super) use self::record::{Direction, Message, Record};
-pub(super) use self::rotated::Keep;
-use self::rotated::Rotated;
+use self::log::Log;
+use super::config::Diagnostics;
+use crate::mqtt::PacketType;
+use crate::node::{Node, Traced};
+use crate::policy::trace::{Named, TraceProblem, TraceSet, TraceSpec};
 
-/// A file that could not be written is tried again after so long.
-const RETRY: Duration = Duration::from_secs(5);
+/// Records that are taken before others get the lock.
+const BATCH: usize = 256;
 
 /// The message log in a data directory.
 #[must_use]
 pub(super) fn file_in(data: &Path) -> PathBuf {
-    data.join("messages.log")
+    data.join("messages").join("messages.log")
 }
 
-/// Which packets somebody wants.
-pub(super) trait Wish: Clone + Send + 'static {
-    /// Whether this is one of them.
-    fn wants(&self, record: &Record) -> bool;
-}
-
-/// What became of lines.
+/// What became of lines of the message log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Lines of the file.
+    /// They are in the file.
     pub(super) written: u64,
-    /// Lines that the disk did not take.
+    /// The disk did not take them.
     pub(super) unwritten: u64,
 }
 
-/// Takes what is traced. The thread behind it ends with the channel.
-#[derive(Clone, Debug)]
-pub(super) struct Sink<W> {
-    inner: Arc<Mutex<Inner<W>>>,
+/// What is traced now, and who gets it.
+#[derive(Debug)]
+pub(super) struct Tracing {
+    inner: Arc<Mutex<Inner>>,
+    /// What the node was told to trace.
+    armed: Vec<TraceSpec>,
 }
 
-impl<W: Wish> Sink<W> {
-    /// Starts to take records; the file lies at `path` once it is wanted.
-    pub(super) fn start(path: PathBuf, records: Receiver<Vec<Record>>) -> io::Result<Sink<W>> {
+impl Tracing {
+    /// Nothing yet; the log lies at `path` once one is wanted.
+    pub(super) fn new(path: PathBuf) -> Tracing {
         let inner = Inner { listeners: Listeners::default(), log: None, path, counts: Counts::default() };
-        let sink = Sink { inner: Arc::new(Mutex::new(inner)) };
-        let taking = sink.clone();
+        Tracing { inner: Arc::new(Mutex::new(inner)), armed: Vec::new() }
+    }
+
+    /// A node has been started: what is wanted is traced there, until it ends.
+    pub(super) fn follow(&mut self, node: &Node) {
+        self.armed = Vec::new();
+        if let Err(error) = self.take_from(node.traced()) {
+            tracing::error!("nothing can be traced: {error}");
+        }
+        self.arm(Some(node));
+    }
+
+    fn take_from(&self, records: Receiver<Traced>) -> std::io::Result<()> {
+        let inner = Arc::clone(&self.inner);
         let take = move || {
             while let Ok(first) = records.recv() {
-                let mut inner = taking.lock();
+                let mut inner = lock(&inner);
                 inner.take(&first);
-                // What is there already goes with it, in one write; others get their turn in between.
-                for more in records.try_iter().take(64) {
-                    inner.take(&more);
-                }
+                // What is there already goes with it, in one write.
+                records.try_iter().take(BATCH).for_each(|more| inner.take(&more));
                 inner.flush();
             }
         };
-        thread::Builder::new().name("messages".into()).spawn(take)?;
-        Ok(sink)
+        thread::Builder::new().name("messages".into()).spawn(take).map(|_| ())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner<W>> {
-        // A panic ends the process; a lock that is poisoned all the same is as good as it was.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An Apply has decided about the message log.
+    pub(super) fn apply(&mut self, wanted: &Diagnostics, node: Option<&Node>) {
+        {
+            let mut inner = lock(&self.inner);
+            inner.flush();
+            let before = inner.log.take();
+            inner.log = spec::of_log(wanted).map(|wish| Log::new(wish, spec::keep(wanted), before));
+        }
+        self.arm(node);
     }
 
-    /// From now on somebody hears what is wanted.
-    pub(super) fn listen(&self, wish: W) -> Listener {
-        self.lock().listeners.add(wish)
-    }
-
-    /// What the file is to hold from now on, and how much is kept; `None`: nothing more.
+    /// From now on somebody hears what is wanted, also of clients that are not connected yet.
     ///
     /// # Errors
-    /// The file cannot be opened; what was before goes on.
-    pub(super) fn log(&self, wanted: Option<(W, Keep)>) -> io::Result<()> {
-        let mut inner = self.lock();
-        inner.flush();
-        inner.log = match (wanted, inner.log.take()) {
-            (None, _) => None,
-            (Some((wish, keep)), Some(mut log)) => {
-                log.keep(keep);
-                Some(Log { wish, ..log })
-            }
-            (Some((wish, keep)), None) => {
-                let file = Some(Rotated::open(&inner.path, keep)?);
-                Some(Log { wish, keep, file, retry: Instant::now() })
-            }
-        };
-        Ok(())
+    /// The filter is none, or too many listen already.
+    pub(super) fn listen(
+        &mut self,
+        wanted: TraceSpec,
+        node: Option<&Node>,
+    ) -> Result<Listener, TraceProblem> {
+        let wish = TraceSet::new(vec![wanted.clone()])?;
+        let mut all = self.wanted();
+        all.push(wanted);
+        TraceSet::new(all)?;
+        let listener = lock(&self.inner).listeners.add(wish);
+        self.arm(node);
+        Ok(listener)
     }
 
-    /// All that is wanted by somebody now. Nothing: tracing can be switched off.
-    pub(super) fn wishes(&self) -> Vec<W> {
-        let mut inner = self.lock();
-        let logged = inner.log.as_ref().map(|log| log.wish.clone());
-        inner.listeners.wishes().cloned().chain(logged).collect()
+    /// Who has left wants nothing any more: to be called now and then.
+    pub(super) fn tidy(&mut self, node: Option<&Node>) {
+        self.arm(node);
     }
 
+    /// Has a node trace what is wanted; nothing, if that is nothing.
+    fn arm(&mut self, node: Option<&Node>) {
+        let Some(node) = node else { return };
+        let wanted = self.wanted();
+        if wanted == self.armed {
+            return;
+        }
+        let set = (!wanted.is_empty()).then(|| TraceSet::new(wanted.clone()));
+        match set.transpose() {
+            Ok(set) => {
+                node.trace(set.map(Arc::new).as_ref());
+                self.armed = wanted;
+            }
+            // Each was looked at when it came.
+            Err(problem) => tracing::error!("nothing new can be traced: {problem}"),
+        }
+    }
+
+    fn wanted(&self) -> Vec<TraceSpec> {
+        let mut inner = lock(&self.inner);
+        let logged = inner.log.as_ref().map(|log| log.wish().specs().to_vec()).unwrap_or_default();
+        inner.listeners.wishes().flat_map(TraceSet::specs).cloned().chain(logged).collect()
+    }
+
+    /// What became of the lines of the message log so far.
     pub(super) fn counts(&self) -> Counts {
-        self.lock().counts
+        lock(&self.inner).counts
     }
 }
 
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    // A panic ends the process; what is in here is as good as it was all the same.
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[derive(Debug)]
-struct Inner<W> {
-    listeners: Listeners<W>,
-    log: Option<Log<W>>,
+struct Inner {
+    listeners: Listeners<TraceSet>,
+    log: Option<Log>,
     path: PathBuf,
     counts: Counts,
 }
 
-/// The file, and what it is to hold.
-#[derive(Debug)]
-struct Log<W> {
-    wish: W,
-    keep: Keep,
-    /// `None`: it could not be written.
-    file: Option<Rotated>,
-    /// When it is tried again.
-    retry: Instant,
-}
-
-impl<W> Log<W> {
-    fn keep(&mut self, keep: Keep) {
-        self.keep = keep;
-        if let Some(file) = &mut self.file {
-            file.keep(keep);
-        }
-    }
-
-    fn failed(&mut self, path: &Path, error: &io::Error) {
-        tracing::warn!("{}: messages are not logged: {error}", path.display());
-        self.file = None;
-        self.retry = Instant::now() + RETRY;
-    }
-
-    /// Whether the line was taken.
-    fn write(&mut self, path: &Path, line: &str) -> bool {
-        if self.file.is_none() && self.retry <= Instant::now() {
-            match Rotated::open(path, self.keep) {
-                Ok(file) => self.file = Some(file),
-                Err(error) => self.failed(path, &error),
-            }
-        }
-        match self.file.as_mut().map(|file| file.write(line)) {
-            Some(Ok(())) => true,
-            Some(Err(error)) => {
-                self.failed(path, &error);
-                false
-            }
-            None => false,
-        }
-    }
-}
-
-impl<W: Wish> Inner<W> {
-    fn take(&mut self, records: &[Record]) {
-        for record in records {
-            let mut made: Option<Arc<str>> = None;
-            let mut line = || Arc::clone(made.get_or_insert_with(|| record::line(record).into()));
-            self.listeners.tell(|wish| wish.wants(record), &mut line);
-            if let Some(log) = self.log.as_mut().filter(|log| log.wish.wants(record)) {
-                if log.write(&self.path, &line()) {
-                    self.counts.written += 1;
-                } else {
-                    self.counts.unwritten += 1;
-                }
+impl Inner {
+    fn take(&mut self, record: &Traced) {
+        let mut made: Option<Arc<str>> = None;
+        let mut line = || Arc::clone(made.get_or_insert_with(|| record::line(record).into()));
+        self.listeners.tell(|wish| wants(wish, record), &mut line);
+        if let Some(log) = self.log.as_mut().filter(|log| wants(log.wish(), record)) {
+            if log.write(&self.path, &line()) {
+                self.counts.written += 1;
+            } else {
+                self.counts.unwritten += 1;
             }
         }
     }
 
     fn flush(&mut self) {
-        let Some(log) = &mut self.log else { return };
-        if let Some(Err(error)) = log.file.as_mut().map(Rotated::flush) {
-            log.failed(&self.path, &error);
+        if let Some(log) = &mut self.log {
+            log.flush(&self.path);
         }
     }
+}
+
+/// Whether this is one of the packets that are wanted; the shard knows only that somebody wants it.
+fn wants(wish: &TraceSet, record: &Traced) -> bool {
+    let filters: Vec<&str> = record.filters.iter().map(|(filter, _)| &**filter).collect();
+    let named = match (&record.topic, record.packet) {
+        (Some(topic), _) => Named::Topic(topic),
+        (None, PacketType::Subscribe | PacketType::Unsubscribe) => Named::Filters(&filters),
+        (None, _) => Named::Nothing,
+    };
+    wish.payload_bytes(&record.client_id, record.direction, record.packet, named).is_some()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::sync::mpsc::{SyncSender, sync_channel};
-
-    use super::*;
-
-    /// Packets of one client.
-    #[derive(Clone, Debug, PartialEq)]
-    struct Of(&'static str);
-
-    impl Wish for Of {
-        fn wants(&self, record: &Record) -> bool {
-            *record.client == *self.0
-        }
-    }
-
-    fn record(client: &str, payload: &str) -> Record {
-        let message = Message {
-            topic: "t".into(),
-            qos: 0,
-            retain: false,
-            payload: payload.as_bytes().into(),
-            payload_bytes: payload.len(),
-        };
-        Record {
-            unix_micros: 0,
-            direction: Direction::In,
-            packet: "publish",
-            client: client.into(),
-            message: Some(message),
-        }
-    }
-
-    struct Setup {
-        temp: tempfile::TempDir,
-        sink: Sink<Of>,
-        records: SyncSender<Vec<Record>>,
-    }
-
-    impl Setup {
-        fn new() -> Setup {
-            let temp = tempfile::tempdir().unwrap();
-            let (records, incoming) = sync_channel(4);
-            let sink = Sink::start(file_in(temp.path()), incoming).unwrap();
-            Setup { temp, sink, records }
-        }
-
-        /// Whoever listens to this hears it after all that was sent before.
-        fn send(&self, client: &str, payload: &str) {
-            self.records.send(vec![record(client, payload)]).unwrap();
-        }
-
-        fn file(&self) -> String {
-            fs::read_to_string(file_in(self.temp.path())).unwrap()
-        }
-    }
-
-    fn heard(listener: &mut Listener) -> Heard {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(listener.next()).expect("the sink runs")
-    }
-
-    const KEEP: Keep = Keep { bytes: 1 << 20, files: 1 };
-
-    #[test]
-    fn the_file_and_each_listener_get_what_they_want() {
-        let setup = Setup::new();
-        let (mut a, mut end) = (setup.sink.listen(Of("a")), setup.sink.listen(Of("end")));
-        setup.sink.log(Some((Of("b"), KEEP))).unwrap();
-        assert_eq!(setup.sink.wishes(), [Of("a"), Of("end"), Of("b")]);
-        for client in ["a", "b", "c"] {
-            setup.send(client, "x");
-        }
-        setup.send("end", "");
-        let Heard::Line(line) = heard(&mut a) else { panic!("not a line") };
-        assert!(line.contains("\"client_id\":\"a\""), "{line}");
-        heard(&mut end);
-        // The lock is free again once what was taken has been flushed.
-        assert_eq!(setup.sink.counts(), Counts { written: 1, unwritten: 0 });
-        assert!(setup.file().contains("\"client_id\":\"b\""));
-        drop((a, end));
-        setup.sink.log(None).unwrap();
-        assert_eq!(setup.sink.wishes(), []);
-    }
-
-    #[test]
-    fn a_listener_that_stops_and_a_disk_that_fails_cost_only_their_own_lines() {
-        let setup = Setup::new();
-        let silent = setup.sink.listen(Of("a"));
-        let mut end = setup.sink.listen(Of("end"));
-        setup.sink.log(Some((Of("a"), Keep { bytes: 1_000, files: 1 }))).unwrap();
-        // In the place of the file that is put aside lies what cannot be replaced.
-        fs::create_dir_all(setup.temp.path().join("messages.log.1/x")).unwrap();
-        let payload = "x".repeat(900);
-        for _ in 0..3_000 {
-            setup.send("a", &payload);
-        }
-        setup.send("end", "");
-        heard(&mut end);
-        let Counts { written, unwritten } = setup.sink.counts();
-        assert_eq!((written, written + unwritten), (1, 3_000));
-        drop(silent);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_made_is_told() {
-        let setup = Setup::new();
-        fs::create_dir(file_in(setup.temp.path())).unwrap();
-        setup.sink.log(Some((Of("a"), KEEP))).unwrap_err();
-        assert_eq!(setup.sink.wishes(), []);
-    }
-}
+mod tests;

@@ -6,62 +6,62 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
+use crate::control::config::PACKETS;
 use crate::control::escape;
-
-/// Which way a packet went, seen from the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::control) enum Direction {
-    In,
-    Out,
-}
-
-/// A packet that was traced.
-#[derive(Clone, Debug)]
-pub(in crate::control) struct Record {
-    /// Microseconds since 1970, UTC.
-    pub(in crate::control) unix_micros: u64,
-    pub(in crate::control) direction: Direction,
-    /// `publish`, `connect`.
-    pub(in crate::control) packet: &'static str,
-    pub(in crate::control) client: Box<str>,
-    pub(in crate::control) message: Option<Message>,
-}
-
-/// The message of a PUBLISH.
-#[derive(Clone, Debug)]
-pub(in crate::control) struct Message {
-    pub(in crate::control) topic: Box<str>,
-    pub(in crate::control) qos: u8,
-    pub(in crate::control) retain: bool,
-    /// The beginning of the payload.
-    pub(in crate::control) payload: Box<[u8]>,
-    /// Of the whole payload.
-    pub(in crate::control) payload_bytes: usize,
-}
+use crate::mqtt::{PacketType, Version};
+use crate::node::Traced;
+use crate::policy::trace::Direction;
 
 /// As a line, without its end.
-pub(super) fn line(record: &Record) -> String {
+pub(super) fn line(record: &Traced) -> String {
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("time", time_of(record.unix_micros).into());
     put("direction", if record.direction == Direction::In { "in" } else { "out" }.into());
-    put("packet", record.packet.into());
-    put("client_id", (*record.client).into());
-    if let Some(message) = &record.message {
-        put("topic", (*message.topic).into());
-        put("qos", message.qos.into());
-        put("retain", message.retain.into());
-        put("payload_bytes", message.payload_bytes.into());
-        let cut = message.payload.len() < message.payload_bytes;
-        if cut {
-            put("cut", true.into());
-        }
-        match text(&message.payload, cut) {
-            Some(text) => put("payload", text.into()),
-            None => put("payload_base64", STANDARD.encode(&message.payload).into()),
-        };
+    put("packet", packet(record.packet).into());
+    put("client_id", (*record.client_id).into());
+    put("peer", record.peer.to_string().into());
+    put("version", version(record.version).into());
+    put("packet_bytes", record.packet_bytes.into());
+    if let Some(id) = record.packet_id {
+        put("packet_id", id.into());
     }
-    escape::json(&json!(object).to_string())
+    if let Some(topic) = &record.topic {
+        put("topic", (**topic).into());
+    }
+    if let Some(qos) = record.qos {
+        put("qos", (qos as u8).into());
+        put("retain", record.retain.into());
+        put("dup", record.dup.into());
+        put("payload_bytes", record.payload_bytes.into());
+        payload(record, &mut put);
+    }
+    if !record.codes.is_empty() {
+        put("codes", json!(record.codes));
+    }
+    if !record.filters.is_empty() {
+        let filter = |(filter, qos): &(Box<str>, Option<crate::mqtt::QoS>)| json!({ "filter": **filter, "qos": qos.map(|qos| qos as u8) });
+        put("filters", record.filters.iter().map(filter).collect());
+    }
+    if !record.details.is_empty() {
+        let detail = |(name, value): &(&'static str, String)| json!({ "name": name, "value": value });
+        put("details", record.details.iter().map(detail).collect());
+    }
+    escape::json(&Value::Object(object).to_string())
+}
+
+fn payload(record: &Traced, put: &mut impl FnMut(&str, Value) -> Option<Value>) {
+    if record.payload.is_empty() {
+        return;
+    }
+    let cut = record.payload.len() < record.payload_bytes;
+    if cut {
+        put("cut", true.into());
+    }
+    match text(&record.payload, cut) {
+        Some(text) => put("payload", text.into()),
+        None => put("payload_base64", STANDARD.encode(&record.payload).into()),
+    };
 }
 
 /// The payload as text, if it is some; where it was cut a character may be half there, and is left out.
@@ -76,6 +76,19 @@ fn text(payload: &[u8], cut: bool) -> Option<&str> {
     }
 }
 
+/// As the configuration names it.
+fn packet(packet: PacketType) -> &'static str {
+    PACKETS.iter().find(|(_, known)| *known == packet).map_or("unknown", |(name, _)| name)
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::V3_1 => "3.1",
+        Version::V3_1_1 => "3.1.1",
+        Version::V5 => "5.0",
+    }
+}
+
 fn time_of(unix_micros: u64) -> String {
     let format = time::macros::format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
@@ -86,26 +99,10 @@ fn time_of(unix_micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::publish;
     use super::*;
 
-    fn publish(client: &str, payload: &[u8], bytes: usize) -> Record {
-        let message = Message {
-            topic: "a/\u{202e}b".into(),
-            qos: 1,
-            retain: false,
-            payload: payload.into(),
-            payload_bytes: bytes,
-        };
-        Record {
-            unix_micros: 1_700_000_000_000_007,
-            direction: Direction::In,
-            packet: "publish",
-            client: client.into(),
-            message: Some(message),
-        }
-    }
-
-    fn read(record: &Record) -> Value {
+    fn read(record: &Traced) -> Value {
         let line = line(record);
         assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
         serde_json::from_str(&line).unwrap()
@@ -113,21 +110,43 @@ mod tests {
 
     #[test]
     fn a_line_says_what_was_sent_and_is_one_line() {
-        let said = read(&publish("x\n\x1b[2J", "21.5 °C\n".as_bytes(), 9));
+        let sent = Traced {
+            topic: Some("a/\u{202e}b".into()),
+            unix_micros: 1_700_000_000_000_007,
+            ..publish("x\n\x1b[2J", "21.5 °C\n".as_bytes())
+        };
+        let said = read(&sent);
         assert_eq!(said["client_id"], "x\n\x1b[2J");
-        assert_eq!(said["topic"], "a/\u{202e}b");
+        assert_eq!((&said["topic"], &said["packet"]), (&"a/\u{202e}b".into(), &"publish".into()));
         assert_eq!((&said["payload"], &said["payload_bytes"]), (&"21.5 °C\n".into(), &9.into()));
         assert_eq!(said["time"], "2023-11-14T22:13:20.000007Z");
-        assert!(said.get("cut").is_none());
+        assert!(said.get("cut").is_none() && said.get("codes").is_none());
     }
 
     #[test]
     fn a_payload_that_is_no_text_is_base64_and_one_that_was_cut_says_so() {
-        assert_eq!(read(&publish("c", &[0xff, 0], 2))["payload_base64"], "/wA=");
-        let cut = read(&publish("c", &"°".as_bytes()[..1], 2));
+        assert_eq!(read(&publish("c", &[0xff, 0]))["payload_base64"], "/wA=");
+        let half = &"°".as_bytes()[..1];
+        let cut = read(&Traced { payload_bytes: 2, ..publish("c", half) });
         assert_eq!((&cut["payload"], &cut["cut"]), (&"".into(), &true.into()));
-        assert_eq!(read(&publish("c", &"°".as_bytes()[..1], 1))["payload_base64"], "wg==", "the whole of it");
-        let connect = Record { packet: "connect", message: None, ..publish("c", b"", 0) };
-        assert!(read(&connect).get("topic").is_none());
+        assert_eq!(read(&publish("c", half))["payload_base64"], "wg==", "the whole of it");
+    }
+
+    #[test]
+    fn what_other_packets_say_is_there() {
+        let packet = Traced {
+            qos: None,
+            topic: None,
+            filters: vec![("a/#".into(), Some(crate::mqtt::QoS::AtLeastOnce)), ("b".into(), None)],
+            codes: vec![0, 0x87],
+            details: vec![("keep_alive", "60".into())],
+            packet: crate::mqtt::PacketType::Subscribe,
+            ..publish("c", b"")
+        };
+        let said = read(&packet);
+        assert_eq!(said["filters"], json!([{ "filter": "a/#", "qos": 1 }, { "filter": "b", "qos": null }]));
+        assert_eq!(said["codes"], json!([0, 0x87]));
+        assert_eq!(said["details"][0], json!({ "name": "keep_alive", "value": "60" }));
+        assert!(said.get("qos").is_none() && said.get("topic").is_none());
     }
 }

@@ -1,21 +1,22 @@
 //! A file of lines that is never larger than it may be: when it is full it is put aside under a number, and the oldest of
 //! those goes. Knows nothing of what the lines say.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What is written is nobody else's business.
 const PRIVATE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::control) struct Keep {
+pub(super) struct Keep {
     /// Of one file, in bytes. A line that is longer has one to itself.
-    pub(in crate::control) bytes: u64,
+    pub(super) bytes: u64,
     /// Files beside the one that is written.
-    pub(in crate::control) files: u32,
+    pub(super) files: u32,
 }
 
 /// The file that is written: what came before it lies beside it, as `.1` (the newest) and so on.
@@ -28,8 +29,11 @@ pub(super) struct Rotated {
 }
 
 impl Rotated {
-    /// Goes on where the file ends, or makes it.
+    /// Goes on where the file ends, or makes it and its folder.
     pub(super) fn open(path: &Path, keep: Keep) -> io::Result<Rotated> {
+        if let Some(folder) = path.parent() {
+            DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)?;
+        }
         let (out, bytes) = open(path)?;
         Ok(Rotated { path: path.to_owned(), keep, out, bytes })
     }

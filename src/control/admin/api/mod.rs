@@ -18,6 +18,7 @@ mod retained;
 mod rules;
 mod sessions;
 mod status;
+mod trace;
 mod users;
 
 use axum::Router;
@@ -65,6 +66,7 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(applying::history))
         .routes(routes!(applying::generation))
         .routes(routes!(applying::events))
+        .routes(routes!(trace::packets))
         .routes(routes!(clients::list))
         .routes(routes!(clients::top))
         .routes(routes!(clients::show, clients::kick))

@@ -18,6 +18,7 @@ pub(in crate::control) mod rules;
 pub(in crate::control) mod secret;
 pub(in crate::control) mod status;
 pub(in crate::control) mod summary;
+pub(in crate::control) mod tracing;
 pub(in crate::control) mod trials;
 pub(in crate::control) mod users;
 

@@ -118,7 +118,7 @@ pub(super) const DIAGNOSTICS: SectionDoc = SectionDoc {
         .says("\"in\" (what clients send), \"out\" (what they are sent), or \"both\"."),
         FieldDoc { kind: Kind::Choices { words: PACKETS }, ..texts("diagnostics.packets", "Packets") }
             .says("Which packets are logged, such as [\"publish\", \"subscribe\"]. Empty: all."),
-        bytes("diagnostics.payload_bytes", "Payload", 256, 0, 64 * KIB)
+        bytes("diagnostics.payload_bytes", "Payload", 256, 0, crate::policy::trace::PAYLOAD_MOST as u64)
             .says("How much of a payload is logged."),
         bytes("diagnostics.file_bytes", "Size of a file", 16 * MIB, 64 * KIB, GIB)
             .says("How large a file becomes before the next one is begun."),
