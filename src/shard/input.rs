@@ -145,10 +145,9 @@ impl Shard {
         let c = &self.connections[conn.index as usize];
         let limits = &self.snapshot.limits;
         let (phase, version, client) = (c.phase, c.version, c.client);
-        let (waiting, joining) = (c.out.len(), c.joining);
-        let (maximum, output) = match phase {
-            Phase::Connecting => (limits.connect_packet_bytes, u32::MAX),
-            Phase::Connected => (c.packet_bytes, limits.output_bytes),
+        let maximum = match phase {
+            Phase::Connecting => limits.connect_packet_bytes,
+            Phase::Connected => c.packet_bytes,
             Phase::Closing | Phase::Free => return Err(Halt::Closed),
         };
         if phase == Phase::Connecting && bytes.first().is_some_and(|b| b >> 4 != PacketType::Connect as u8) {
@@ -167,22 +166,21 @@ impl Shard {
         if frame.len > bytes.len() {
             return Ok(0);
         }
-        // A client that does not take our answers is not read: it could make us hold any amount of them.
-        if waiting > output as usize && patience == Patience::Waits {
-            return Err(Halt::Paused(WaitsFor::Output));
-        }
         let packet = &bytes[..frame.len];
         if phase == Phase::Connected && !self.refresh(client) {
             return Err(Halt::Closed);
         }
+        if patience == Patience::Waits
+            && let Some(waits_for) = self.must_wait(conn, frame)
+        {
+            return Err(Halt::Paused(waits_for));
+        }
+        if self.tracing.is_some() {
+            self.trace_input(conn, packet);
+        }
         if phase == Phase::Connecting {
-            self.note_input(conn, packet);
             self.first_packet(conn, frame, packet)?;
         } else if frame.first >> 4 == PUBLISH {
-            if patience == Patience::Waits && !self.mesh.credit.is_left() {
-                return Err(Halt::Paused(WaitsFor::Credit));
-            }
-            self.note_input(conn, packet);
             let publish = publish::decode(version, frame.first, &packet[frame.header_len..])?;
             match publish.properties.topic_alias {
                 None => self.handle_publish(client, &publish, pending)?,
@@ -192,29 +190,30 @@ impl Shard {
             && matches!(*first, 0x40 | 0x50 | 0x62 | 0x70)
         {
             // PUBACK, PUBREC, PUBREL and PUBCOMP as nearly all of them are: four bytes, in every version.
-            self.note_input(conn, packet);
             self.ship(client, pending);
             let id = PacketId::new(u16::from_be_bytes([*high, *low])).ok_or(Violation::PacketIdZero)?;
             self.handle_ack(client, kind, &Ack::new(id, ReasonCode::Success))?;
         } else if frame.packet_type() == Some(PacketType::Connect) {
-            self.note_input(conn, packet);
             // [MQTT-3.1.0-2], whatever it says: what is wrong inside a CONNECT has codes that DISCONNECT may not carry.
             return Err(Violation::SecondConnect.into());
-        } else if frame.first >> 4 == SUBSCRIBE && joining >= JOINING && patience == Patience::Waits {
-            return Err(Halt::Paused(WaitsFor::Subscriptions));
         } else {
-            self.note_input(conn, packet);
             self.ship(client, pending);
             self.handle_packet(conn, client, decode(version, Sender::Client, frame, packet)?)?;
         }
         Ok(frame.len)
     }
 
-    /// A packet is taken, and traced if that is asked for.
+    /// For what a whole packet waits before it is handled.
     #[inline]
-    fn note_input(&mut self, conn: ConnId, packet: &[u8]) {
-        if self.tracing.is_some() {
-            self.trace_input(conn, packet);
+    fn must_wait(&self, conn: ConnId, frame: Frame) -> Option<WaitsFor> {
+        let c = &self.connections[conn.index as usize];
+        match frame.first >> 4 {
+            _ if c.phase == Phase::Connecting => None,
+            // A client that does not take our answers is not read: it could make us hold any amount of them.
+            _ if c.out.len() > self.snapshot.limits.output_bytes as usize => Some(WaitsFor::Output),
+            PUBLISH if !self.mesh.credit.is_left() => Some(WaitsFor::Credit),
+            SUBSCRIBE if c.joining >= JOINING => Some(WaitsFor::Subscriptions),
+            _ => None,
         }
     }
 
