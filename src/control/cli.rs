@@ -14,7 +14,9 @@ use super::config::{Listener, PACKETS_PER_FRAME, Protocol};
 use super::doctor::Doctor;
 use super::failure::EXIT_CODES;
 use super::output::{self, Form};
-use super::queries::{Clients, Console, Rejected, Retained, StatusAsked, Subscriptions, Top, Trace};
+use super::queries::{
+    Clients, Console, Generations, Guarded, Rejected, Retained, StatusAsked, Subscriptions, Top, Trace,
+};
 use super::rules::Editing;
 use super::users::User;
 use super::{certificates, commands, completions, doctor, rules, serve, users, validate};
@@ -151,7 +153,24 @@ pub(super) enum Config {
     /// Shows what the configuration file would change, and when each change takes effect
     Diff(Place),
     /// Applies the configuration file; if a broker runs, it does so and its answer is shown
-    Apply(Place),
+    Apply {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        guarded: Guarded,
+    },
+    #[command(flatten)]
+    Generations(Generations),
+    /// Explains the fields of the configuration file: what each is for, what it takes, and when a change takes effect
+    Reference {
+        /// A field or a section, such as `limits` or `listener[].tls` [default: all]
+        path: Option<String>,
+        /// Write the whole as Markdown
+        #[arg(long, conflicts_with_all = ["path", "json"])]
+        markdown: bool,
+    },
+    /// Writes the JSON Schema of the configuration, as the API takes it
+    Schema,
     /// Sets one field of the configuration file, such as `certificates.require true` or `listener[0].tls true`
     Set {
         #[command(flatten)]

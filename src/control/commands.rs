@@ -8,9 +8,10 @@ use toml_edit::Value;
 
 use super::admin::ops::changes::ChangeMade;
 use super::admin::problem::Flaw;
-use super::apply::{ApplyError, Committed, Occasion, Overrides, Store};
+use super::apply::{ApplyError, ApplyRequest, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
 use super::client::Client;
+use super::config::reference::{self, FieldDoc, SectionDoc};
 use super::config::{Draft, FRESH};
 use super::data_dir::{self, DataDir, Places};
 use super::diff::fields;
@@ -20,6 +21,7 @@ use super::environment::Environment;
 use super::failure::{Exit, Failure};
 use super::output::{self, raw, tell};
 use super::problem::Problem;
+use super::queries::Guarded;
 use super::thread::{ApplyReport, report_of};
 use super::warnings;
 
@@ -50,7 +52,11 @@ pub(super) fn config(command: &Config) -> Result<ExitCode, Failure> {
             None => check(&paths(place)?.config),
         },
         Config::Diff(place) => diff(&paths(place)?),
-        Config::Apply(place) => apply(&paths(place)?),
+        Config::Apply { place, guarded } => apply_as(&paths(place)?, guarded),
+        Config::Generations(generations) => generations.run(),
+        Config::Reference { markdown: true, .. } => Ok(raw(reference::markdown().trim_end())),
+        Config::Reference { path, markdown: false } => explain(path.as_deref()),
+        Config::Schema => Ok(raw(&format!("{:#}", reference::json_schema()))),
         Config::Set { editing, path, value } => {
             let paths = paths(&editing.place)?;
             let mut edit = Edit::begin(&paths.config, &paths.data)?;
@@ -113,16 +119,50 @@ fn show(paths: &Paths) -> Result<ExitCode, Failure> {
     Ok(output::show(&said, |_| format!("generation = {}\n{}", applied.generation.0, fields.join("\n"))))
 }
 
+/// Explains a field, those of a section, or all.
+fn explain(path: Option<&str>) -> Result<ExitCode, Failure> {
+    let wanted = |section: &SectionDoc, field: &FieldDoc| {
+        path.is_none_or(|path| [section.path, section.name(), field.path].contains(&path))
+    };
+    let mut found: Vec<&FieldDoc> = Vec::new();
+    let mut text = Vec::new();
+    for section in reference::sections() {
+        let fields: Vec<&FieldDoc> = section.fields.iter().filter(|field| wanted(section, field)).collect();
+        if fields.len() > 1 {
+            text.push(format!("[{}] {}", section.path, section.doc));
+        }
+        text.extend(fields.iter().map(|field| explained(field)));
+        found.extend(fields);
+    }
+    if found.is_empty() {
+        let cause = format!("there is no field and no section {:?}", path.unwrap_or_default());
+        return Err(Failure::new(Exit::Given, cause, "`tidemq config reference` names all"));
+    }
+    Ok(output::show(&json!({ "fields": found }), |_| text.join("\n\n")))
+}
+
+fn explained(field: &FieldDoc) -> String {
+    let default = field.default_written().map_or_else(String::new, |default| format!(" (default {default})"));
+    let lines = [
+        field.doc.to_owned(),
+        format!("Takes {}; {}.", field.takes(), field.effect),
+        field.variable().map_or_else(String::new, |name| format!("${name}")),
+    ];
+    let lines: String =
+        lines.iter().filter(|line| !line.is_empty()).map(|line| format!("\n    {line}")).collect();
+    format!("{}{default}{lines}", field.path)
+}
+
 /// Applies the configuration file: by the running broker, else here.
 pub(super) fn apply(paths: &Paths) -> Result<ExitCode, Failure> {
-    apply_as(paths, &json!({}))
+    apply_as(paths, &Guarded::default())
 }
 
 /// The same, with what is asked of the broker along with it. Without a broker there is nobody to keep a promise.
-fn apply_as(paths: &Paths, asked: &serde_json::Value) -> Result<ExitCode, Failure> {
+fn apply_as(paths: &Paths, guarded: &Guarded) -> Result<ExitCode, Failure> {
     let client = Client::new(&paths.data);
     if client.is_there() || data_dir::in_use(&paths.data).is_some() {
-        let report: ApplyReport = client.call(hyper::Method::POST, "/apply", Some(asked))?;
+        let report: ApplyReport = client.call(hyper::Method::POST, "/apply", Some(&guarded.asked()))?;
         return Ok(output::show(&report, |report| report.summary.clone()));
     }
     // Nobody listens: apply it here, under the directory's lock.
@@ -134,9 +174,18 @@ fn apply_as(paths: &Paths, asked: &serde_json::Value) -> Result<ExitCode, Failur
             "`tidemq serve` makes it, or name another with `--data DIR`",
         ));
     }
+    if guarded.confirm_within.is_some() {
+        let cause = "no broker runs: nobody could take it back";
+        return Err(Failure::new(Exit::NotRunning, cause, "start it, or leave out `--confirm-within`"));
+    }
     let _data = DataDir::open(&paths.data)?;
     let store = store(paths, Overrides::default())?;
-    let committed = store.prepare(Occasion::Start)?.commit(|_| {})?;
+    let request = ApplyRequest {
+        author: format!("user {} of this machine", rustix::process::geteuid().as_raw()),
+        comment: guarded.comment.clone(),
+        ..Occasion::Start.into()
+    };
+    let committed = store.prepare(request)?.commit(|_| {})?;
     let mut report = report_of(&committed, None);
     report.summary.push_str("\nno broker runs: it holds from the next start");
     Ok(output::show(&report, |report| report.summary.clone()))

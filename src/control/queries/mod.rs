@@ -3,6 +3,7 @@
 
 mod clients;
 mod console;
+mod generations;
 mod rejected;
 mod retained;
 mod screen;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 pub(super) use self::clients::{Clients, Subscriptions};
 pub(super) use self::console::Console;
+pub(super) use self::generations::{Generations, Guarded};
 pub(super) use self::rejected::Rejected;
 pub(super) use self::retained::Retained;
 pub(super) use self::status::StatusAsked;
