@@ -1,5 +1,6 @@
 //! Client certificates: which are listed as Authorized or Revoked.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::files;
@@ -168,8 +169,23 @@ impl Registry {
         Err(Refused::NotListed(thumbprint.to_string()))
     }
 
+    /// Whether it was issued here and is not listed.
     fn is_unlisted(&self, thumbprint: &Thumbprint) -> Result<bool, Refused> {
-        Ok(self.unlisted()?.iter().any(|(unlisted, _)| unlisted == thumbprint))
+        let is_authority = || self.draft.config().authorities.iter().any(|one| one.thumbprint == *thumbprint);
+        if !self.store.has(thumbprint) || self.listed(thumbprint).is_some() || is_authority() {
+            return Ok(false);
+        }
+        Ok(self.as_issued(thumbprint)?.is_some())
+    }
+
+    /// A certificate of the store that is neither the broker's nor an authority's.
+    fn as_issued(&self, thumbprint: &Thumbprint) -> Result<Option<Certified>, Refused> {
+        if self.store.has_key(thumbprint) {
+            return Ok(None);
+        }
+        let certified = Certified { chain: self.store.chain(thumbprint)?, key: None };
+        let is_authority = describe(certified.certificate())?.is_authority;
+        Ok((!is_authority).then_some(certified))
     }
 
     /// The certificate that is meant by a name, a thumbprint, or a file that holds it.
@@ -239,18 +255,12 @@ impl Registry {
     /// The clients' certificates in the store that the configuration does not list.
     pub(in crate::control) fn unlisted(&self) -> Result<Vec<(Thumbprint, Certified)>, Refused> {
         let config = self.draft.config();
+        let authorities = config.authorities.iter().map(|one| one.thumbprint);
+        let listed = config.client_certificates.iter().map(|one| one.thumbprint);
+        let known: HashSet<Thumbprint> = authorities.chain(listed).collect();
         let mut found = Vec::new();
-        for thumbprint in self.store.list()? {
-            let is_ours = self.store.has_key(&thumbprint)
-                || config.authorities.iter().any(|one| one.thumbprint == thumbprint)
-                || self.listed(&thumbprint).is_some();
-            if is_ours {
-                continue;
-            }
-            let certified = Certified { chain: self.store.chain(&thumbprint)?, key: None };
-            if !describe(certified.certificate())?.is_authority {
-                found.push((thumbprint, certified));
-            }
+        for thumbprint in self.store.list()?.into_iter().filter(|thumbprint| !known.contains(thumbprint)) {
+            found.extend(self.as_issued(&thumbprint)?.map(|certified| (thumbprint, certified)));
         }
         Ok(found)
     }

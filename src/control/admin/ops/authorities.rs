@@ -103,7 +103,7 @@ pub(in crate::control) async fn create(
         let request = AuthorityRequest { common_name: name, days, key_type: key_type.into() };
         Ok(registry.create_authority(&request, issuing(issues))?.thumbprint())
     };
-    certificate::change(desk, expected, make, shown_one).await
+    certificate::make(desk, expected, make, shown_one).await
 }
 
 /// Trusts an authority that exists; with its private key it can issue.

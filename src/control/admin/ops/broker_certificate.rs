@@ -101,7 +101,7 @@ pub(in crate::control) async fn renew(
         registry.new_broker_certificate(&names, asked.key_type.map(Into::into))?;
         Ok(())
     };
-    certificate::change(desk, expected, renew, |registry, ()| shown(registry)).await
+    certificate::make(desk, expected, renew, |registry, ()| shown(registry)).await
 }
 
 /// Takes one that somebody else has issued.

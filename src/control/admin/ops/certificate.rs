@@ -11,6 +11,7 @@ use super::editing::{OfDraft, expect};
 use super::named::when;
 use super::secret::{File, Secret};
 use crate::control::certificates::{Form, Registry};
+use crate::control::commands::Paths;
 use crate::control::pki::{Certified, Description, Imported, KeyType, SanName, Thumbprint, import, read};
 use crate::policy::certificates::CommonName;
 
@@ -226,14 +227,31 @@ pub(super) async fn change<K: Send + 'static, T: Send + 'static>(
     show: impl FnOnce(&Registry, K) -> Result<T, Problem> + Send + 'static,
 ) -> Result<OfDraft<T>, Problem> {
     let paths = desk.paths();
-    // Most of them make a key.
-    desk.in_turn(move || {
-        let mut registry = Registry::open(&paths)?;
-        expect(registry.text(), expected.as_deref())?;
-        let changed = change(&mut registry)?;
-        registry.commit_if(|text| expect(text, expected.as_deref()))?;
-        let answer = show(&registry, changed)?;
-        Ok(OfDraft { answer, hash: Some(hash(registry.text())) })
-    })
-    .await?
+    desk.aside(move || changed(&paths, expected.as_deref(), change, show)).await?
+}
+
+/// The same, where a key is made: one after the other, and nobody who revokes something waits for it.
+pub(super) async fn make<K: Send + 'static, T: Send + 'static>(
+    desk: &Desk,
+    expected: Option<String>,
+    make: impl FnOnce(&mut Registry) -> Result<K, Problem> + Send + 'static,
+    show: impl FnOnce(&Registry, K) -> Result<T, Problem> + Send + 'static,
+) -> Result<OfDraft<T>, Problem> {
+    let paths = desk.paths();
+    desk.in_turn(move || changed(&paths, expected.as_deref(), make, show)).await?
+}
+
+fn changed<K, T>(
+    paths: &Paths,
+    expected: Option<&str>,
+    change: impl FnOnce(&mut Registry) -> Result<K, Problem>,
+    show: impl FnOnce(&Registry, K) -> Result<T, Problem>,
+) -> Result<OfDraft<T>, Problem> {
+    let mut registry = Registry::open(paths)?;
+    // Asked again under the lock; here it saves a key that would be made for nothing.
+    expect(registry.text(), expected)?;
+    let changed = change(&mut registry)?;
+    registry.commit_if(|text| expect(text, expected))?;
+    let answer = show(&registry, changed)?;
+    Ok(OfDraft { answer, hash: Some(hash(registry.text())) })
 }

@@ -118,7 +118,7 @@ pub(in crate::control) async fn issue(
 ) -> Result<OfDraft<ClientIssued>, Problem> {
     let names = san_names(&asked.sans)?;
     let issue = move |registry: &mut Registry| issued(registry, &asked, names);
-    certificate::change(desk, expected, issue, |_, issued| Ok(issued)).await
+    certificate::make(desk, expected, issue, |_, issued| Ok(issued)).await
 }
 
 fn issued(

@@ -92,9 +92,9 @@ async fn who_would_lose_trust_is_counted() {
         .await
         .unwrap();
     for (name, authorize) in [("a", true), ("b", true), ("c", false)] {
-        super::issuing::issue_one(&place, name, authorize).await;
+        issuing::issue_one(&place, name, authorize).await;
     }
-    let revoked = super::issuing::issue_one(&place, "d", true).await;
+    let revoked = issuing::issue_one(&place, "d", true).await;
     let change = client_certificates::ClientCertificateChange {
         status: client_certificates::ClientListing::Revoked,
         name: None,
