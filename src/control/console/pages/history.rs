@@ -1,12 +1,11 @@
 //! What is pending, Apply, what was applied, and the way back.
 
 use axum::Router;
-use axum::extract::{Extension, Path};
+use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::Shown;
-use crate::control::admin::guard::Caller;
 use crate::control::admin::ops;
 use crate::control::admin::ops::applying::{ApplyAsked, GenerationListed, HistoryAsked, RollbackAsked};
 use crate::control::admin::ops::changes::ChangeMade;
@@ -95,14 +94,14 @@ fn summary(changes: &[Change]) -> String {
     parts.join(", ")
 }
 
-async fn apply(visit: Visit, Extension(caller): Extension<Caller>, fields: Fields) -> Response {
+async fn apply(visit: Visit, fields: Fields) -> Response {
     let asked = ApplyAsked {
         comment: fields.text("comment").trim().to_owned(),
         expected_draft: fields.etag(),
         expected_generation: None,
         confirm_within_secs: fields.number("trial").ok(),
     };
-    let applied = ops::applying::apply(&visit.app().desk, &caller.author, asked).await;
+    let applied = ops::applying::apply(&visit.app().desk, visit.author(), asked).await;
     let back = own_path(fields.text("here"));
     let back = if applied.is_err() { "/changes" } else { back };
     visit.done(back, applied.map(|report| told(&report)))
@@ -124,7 +123,7 @@ async fn discard(visit: Visit, fields: Fields) -> Response {
     visit.done("/changes", discarded.map(notice))
 }
 
-async fn roll_back(visit: Visit, Extension(caller): Extension<Caller>, fields: Fields) -> Shown {
+async fn roll_back(visit: Visit, fields: Fields) -> Shown {
     let generation: u64 = fields.number("generation").map_err(Trouble)?;
     let asked = RollbackAsked {
         generation,
@@ -132,7 +131,7 @@ async fn roll_back(visit: Visit, Extension(caller): Extension<Caller>, fields: F
         comment: fields.said("comment").unwrap_or_else(|| format!("back to generation {generation}")),
         confirm_within_secs: fields.number("trial").ok(),
     };
-    let applied = ops::applying::roll_back(&visit.app().desk, &caller.author, asked).await;
+    let applied = ops::applying::roll_back(&visit.app().desk, visit.author(), asked).await;
     let back = if applied.is_err() { format!("/history/{generation}") } else { "/history".into() };
     Ok(visit.done(&back, applied.map(|report| told(&report))))
 }
