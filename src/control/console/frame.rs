@@ -12,7 +12,7 @@ use axum_extra::extract::CookieJar;
 use super::Console;
 use super::text::{Foreign, encoded};
 use super::trouble::{Trouble, told};
-use super::views::shell::{Notice, Page, Shell, Theme};
+use super::views::shell::{Notice, Page, Shell, Theme, Trial};
 use crate::control::admin::App;
 use crate::control::admin::guard::Caller;
 use crate::control::admin::ops;
@@ -89,6 +89,11 @@ impl Visit {
     /// The broker does not answer.
     pub(super) async fn shell_saying(&self, page: Page, notice: Option<Notice>) -> Result<Shell, Trouble> {
         let summary = ops::summary::summary(&self.console.app.desk).await?;
+        let waiting = ops::applying::waiting(&self.console.app.desk).await?;
+        let trial = waiting.seconds_left.map(|seconds| Trial {
+            generation: waiting.generation,
+            seconds: u64::try_from(seconds).unwrap_or(0),
+        });
         Ok(Shell {
             page,
             theme: self.theme,
@@ -97,7 +102,7 @@ impl Visit {
             pending: summary.pending.changes.len(),
             problems: summary.pending.problems.len(),
             etag: summary.pending.hash.clone(),
-            trial: None,
+            trial,
             notice,
             here: self.here.clone(),
         })

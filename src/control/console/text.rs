@@ -1,7 +1,7 @@
 //! What the console writes: text from outside so that nothing in it can deceive, numbers, sizes, times. Values in,
 //! text out; it knows neither pages nor the broker.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use askama::{FastWritable, Values, filters::HtmlSafe};
 
@@ -106,7 +106,7 @@ pub(crate) fn encoded(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
-            _ => drop(write!(out, "%{byte:02X}")),
+            _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
     out
@@ -238,7 +238,7 @@ pub(crate) fn line(values: &[f64], width: f64, height: f64) -> String {
     for (index, value) in values.iter().enumerate() {
         let x = width - (values.len() - 1 - index) as f64 * step;
         let y = height - 1.0 - (value - floor) / range * (height - 2.0);
-        drop(write!(points, "{}{x:.1},{y:.1}", if index > 0 { " " } else { "" }));
+        points.push_str(&format!("{}{x:.1},{y:.1}", if index > 0 { " " } else { "" }));
     }
     points
 }

@@ -65,7 +65,7 @@ test("hostile names and topics are text on every page", { timeout: 120_000 }, as
   await page.goto(`${broker.url}/clients`);
   await page.getByText("<img src=x onerror=window.hacked=1>").waitFor();
   await page.goto(`${broker.url}/retained`);
-  await page.getByText("<script>window.hacked=1</script>").first().waitFor();
+  await page.getByText("<script>window.hacked=1<").first().waitFor();
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

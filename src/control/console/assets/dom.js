@@ -123,6 +123,6 @@ export function takeHeader(found) {
   const etag = one("[data-header]", found)?.dataset.etag;
   if (etag) for (const field of all('input[name="etag"]')) field.value = etag;
   if (!open) swap("[data-header]", found);
-  for (const field of all('[data-header] input[name="here"]')) field.value = location.pathname + location.search;
   swap("[data-trial]", found);
+  for (const field of all('[data-header] input[name="here"], [data-trial] input[name="here"]')) field.value = location.pathname + location.search;
 }

@@ -1,24 +1,38 @@
 //! What is pending, Apply, what was applied, and the way back.
 
 use axum::Router;
+use axum::extract::Path;
+use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::Shown;
 use crate::control::admin::ops;
-use crate::control::admin::ops::applying::ApplyAsked;
+use crate::control::admin::ops::applying::{ApplyAsked, GenerationListed, HistoryAsked, RollbackAsked};
 use crate::control::admin::ops::changes::ChangeMade;
 use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit, outside, own_path};
-use crate::control::console::text::{Foreign, count, plural};
-use crate::control::console::trouble::{flaw, of_fields, shown};
+use crate::control::console::text::{Foreign, count, latency, plural};
+use crate::control::console::trouble::{Trouble, flaw, of_fields, shown};
 use crate::control::console::views::form::Grade;
-use crate::control::console::views::history::{Change, ChangesPage, Weight};
+use crate::control::console::views::history::{
+    Change, ChangesPage, Generation, GenerationPage, HistoryPage, Weight,
+};
+use crate::control::console::views::list::{Cursor, List};
 use crate::control::console::views::shell::{Notice, Page, Tone};
 use crate::control::installed::Installed;
 use crate::control::thread::ApplyReport;
 
+const ROWS: usize = 50;
+
 pub(super) fn router() -> Router<Console> {
-    Router::new().route("/changes", get(changes)).route("/apply", post(apply))
+    Router::new()
+        .route("/changes", get(changes))
+        .route("/apply", post(apply))
+        .route("/apply/confirm", post(confirm))
+        .route("/discard", post(discard))
+        .route("/rollback", post(roll_back))
+        .route("/history", get(history))
+        .route("/history/{generation}", get(generation))
 }
 
 async fn changes(visit: Visit) -> Shown {
@@ -31,33 +45,35 @@ async fn changes(visit: Visit) -> Shown {
     Ok(shown(&ChangesPage { shell, problems, summary: summary(&changes), changes }))
 }
 
-/// A change with whom it disturbs; `clients`: how many are connected.
+/// A change with whom it disturbs, as far as that can be said; `clients`: how many are connected.
 fn change(made: &ChangeMade, clients: u64) -> Change {
     let field = made.path.rsplit('.').next().unwrap_or_default();
     let listener = made.path.starts_with("listener[");
-    let (effect, weight) = match (made.effect.as_str(), made.path.as_str()) {
-        ("live", "enabled") if made.after.as_deref() == Some("false") => {
-            (format!("live: drops {}", plural(clients, "client", "clients")), Weight::Heavy)
+    let off = made.after.as_deref() != Some("true");
+    let drops_all = made.path == "enabled" && off;
+    let closes = listener
+        && made.before.is_some()
+        && (matches!(field, "protocol" | "address" | "path" | "tls") || field == "enabled" && off);
+    let weight = match made.effect.as_str() {
+        "live" if drops_all || closes => Weight::Heavy,
+        "live" if made.note.as_deref().is_some_and(|note| note.contains("disconnected")) => Weight::Heavy,
+        "live" => Weight::Light,
+        "new connections" => Weight::Later,
+        _ => Weight::Heavy,
+    };
+    let whom = match (drops_all, closes) {
+        (true, _) => Some(format!("drops {}", plural(clients, "client", "clients"))),
+        (false, true) => {
+            Some(format!("restarts a listener and drops its clients, {} at most", count(clients)))
         }
-        ("live", _)
-            if listener
-                && made.before.is_some()
-                && matches!(field, "protocol" | "address" | "path" | "tls") =>
-        {
-            (format!("restarts a listener and drops its clients, {} at most", count(clients)), Weight::Heavy)
-        }
-        ("live", _) if listener && field == "enabled" && made.after.as_deref() != Some("true") => {
-            (format!("closes a listener and drops its clients, {} at most", count(clients)), Weight::Heavy)
-        }
-        ("live", _) => ("live".into(), Weight::Light),
-        ("new connections", _) => ("new connections".into(), Weight::Later),
-        (other, _) => (other.to_owned(), Weight::Heavy),
+        (false, false) => None,
     };
     Change {
         path: outside(&made.path),
         before: made.before.as_ref().map(outside),
         after: made.after.as_ref().map(outside),
-        effect: outside(effect),
+        effect: outside(&made.effect),
+        notes: whom.into_iter().chain(made.note.clone()).map(outside).collect(),
         weight,
     }
 }
@@ -78,17 +94,95 @@ fn summary(changes: &[Change]) -> String {
     parts.join(", ")
 }
 
-async fn apply(visit: Visit, fields: Fields) -> Shown {
+async fn apply(visit: Visit, fields: Fields) -> Response {
     let asked = ApplyAsked {
         comment: fields.text("comment").trim().to_owned(),
         expected_draft: fields.etag(),
         expected_generation: None,
-        confirm_within_secs: None,
+        confirm_within_secs: fields.number("trial").ok(),
     };
     let applied = ops::applying::apply(&visit.app().desk, visit.author(), asked).await;
     let back = own_path(fields.text("here"));
-    let failed = applied.is_err();
-    Ok(visit.done(if failed { "/changes" } else { back }, applied.map(|report| told(&report))))
+    let back = if applied.is_err() { "/changes" } else { back };
+    visit.done(back, applied.map(|report| told(&report)))
+}
+
+async fn confirm(visit: Visit, fields: Fields) -> Response {
+    let confirmed = ops::applying::confirm(&visit.app().desk, fields.number("generation").ok()).await;
+    let notice =
+        |generation: u64| Notice::good(format!("Generation {} is confirmed: it stays.", count(generation)));
+    visit.done(own_path(fields.text("here")), confirmed.map(|waiting| notice(waiting.generation)))
+}
+
+async fn discard(visit: Visit, fields: Fields) -> Response {
+    let discarded = ops::applying::discard(&visit.app().desk, fields.etag()).await;
+    let notice = |was_another: bool| match was_another {
+        true => Notice::good("The pending changes are discarded: the draft is what is in force."),
+        false => Notice::good("There was nothing to discard."),
+    };
+    visit.done("/changes", discarded.map(notice))
+}
+
+async fn roll_back(visit: Visit, fields: Fields) -> Shown {
+    let generation: u64 = fields.number("generation").map_err(Trouble)?;
+    let asked = RollbackAsked {
+        generation,
+        accept_revived: fields.on("accept_revived"),
+        comment: fields.said("comment").unwrap_or_else(|| format!("back to generation {generation}")),
+        confirm_within_secs: fields.number("trial").ok(),
+    };
+    let applied = ops::applying::roll_back(&visit.app().desk, visit.author(), asked).await;
+    let back = if applied.is_err() { format!("/history/{generation}") } else { "/history".into() };
+    Ok(visit.done(&back, applied.map(|report| told(&report))))
+}
+
+async fn history(visit: Visit) -> Shown {
+    let shell = visit.shell(Page::History).await?;
+    let before = visit.number("after");
+    let asked = HistoryAsked { before, most: Some(ROWS) };
+    let found = ops::applying::history(&visit.app().desk, asked).await?;
+    let waiting = ops::applying::waiting(&visit.app().desk).await?;
+    let trial = waiting.seconds_left.map(|_| waiting.generation);
+    let next = (found.len() == ROWS).then(|| found.last().map(|last| last.generation.to_string())).flatten();
+    let list = List {
+        path: "/history",
+        shown: found.len() as u64,
+        cursor: Some(Cursor { begun: before.is_some(), next }),
+        ..List::default()
+    };
+    let generations = found.iter().map(|listed| row(listed, trial)).collect();
+    Ok(shown(&HistoryPage { shell, list, generations }))
+}
+
+fn row(listed: &GenerationListed, trial: Option<u64>) -> Generation {
+    Generation {
+        number: listed.generation,
+        when: listed.applied_at.as_ref().map(outside),
+        author: outside(&listed.author),
+        comment: outside(&listed.comment),
+        changes: listed.changes as u64,
+        current: listed.in_force,
+        trial: trial == Some(listed.generation),
+    }
+}
+
+async fn generation(visit: Visit, Path(number): Path<u64>) -> Shown {
+    let shell = visit.shell(Page::History).await?;
+    let found = ops::applying::generation(&visit.app().desk, number).await?;
+    let changes =
+        |made: &[ChangeMade]| made.iter().map(|made| change(made, 0)).map(quiet).collect::<Vec<Change>>();
+    Ok(shown(&GenerationPage {
+        shell,
+        generation: row(&found.listed, None),
+        changes: changes(&found.changed),
+        since: (!found.listed.in_force).then(|| changes(&found.rollback_changes)),
+        revives: found.rollback_revives.iter().map(outside).collect(),
+    }))
+}
+
+/// A change of the past disturbs nobody any more.
+fn quiet(change: Change) -> Change {
+    Change { notes: Vec::new(), ..change }
 }
 
 /// What an Apply has done, for people.
@@ -103,6 +197,7 @@ fn told(report: &ApplyReport) -> Notice {
     text.push('.');
     let put_out = report.installed.as_ref().is_some_and(|installed| installed.clients_disconnected > 0);
     lines.extend(report.warnings.iter().map(flaw));
+    lines.extend(report.notes.iter().map(outside));
     lines.extend(report.fault.as_ref().map(outside));
     let worth_a_look = put_out || !report.warnings.is_empty() || report.fault.is_some();
     let tone = if worth_a_look { Tone::Warning } else { Tone::Good };
@@ -110,7 +205,7 @@ fn told(report: &ApplyReport) -> Notice {
 }
 
 fn micros(micros: u64) -> String {
-    crate::control::console::text::latency(micros.saturating_mul(1_000))
+    latency(micros.saturating_mul(1_000))
 }
 
 fn done(installed: &Installed) -> Vec<String> {
@@ -151,31 +246,42 @@ mod tests {
 
     fn made(path: &str, before: Option<&str>, after: Option<&str>, effect: &str) -> ChangeMade {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        ChangeMade { path: path.into(), before: text(before), after: text(after), effect: effect.into() }
+        ChangeMade {
+            path: path.into(),
+            before: text(before),
+            after: text(after),
+            effect: effect.into(),
+            note: None,
+        }
     }
 
     #[test]
     fn a_change_says_whom_it_disturbs() {
-        let effect = |made: ChangeMade| {
-            let change = change(&made, 1_234);
-            (change.effect.0, change.weight)
+        let judged = |made: ChangeMade| {
+            let Change { notes, weight, .. } = change(&made, 1_234);
+            (notes.into_iter().map(|note| note.0).collect::<Vec<_>>().join("; "), weight)
         };
-        assert_eq!(effect(made("rule[0].name", None, Some("\"a\""), "live")), ("live".into(), Weight::Light));
+        let nothing = String::new;
+        assert_eq!(judged(made("rule[0].name", None, Some("\"a\""), "live")), (nothing(), Weight::Light));
         assert_eq!(
-            effect(made("enabled", Some("true"), Some("false"), "live")),
-            ("live: drops 1,234 clients".into(), Weight::Heavy)
+            judged(made("enabled", Some("true"), Some("false"), "live")),
+            ("drops 1,234 clients".into(), Weight::Heavy)
         );
         assert_eq!(
-            effect(made("listener[0].tls", Some("false"), Some("true"), "live")),
+            judged(made("listener[0].tls", Some("false"), Some("true"), "live")),
             ("restarts a listener and drops its clients, 1,234 at most".into(), Weight::Heavy)
         );
         // A new one disturbs nobody.
-        assert_eq!(effect(made("listener[2].tls", None, Some("true"), "live")).1, Weight::Light);
+        assert_eq!(judged(made("listener[2].tls", None, Some("true"), "live")), (nothing(), Weight::Light));
         assert_eq!(
-            effect(made("limits.packet_bytes", Some("1"), Some("2"), "new connections")).1,
+            judged(made("limits.packet_bytes", Some("1"), Some("2"), "new connections")).1,
             Weight::Later
         );
-        assert_eq!(effect(made("log.format", Some("1"), Some("2"), "needs a restart")).1, Weight::Heavy);
+        assert_eq!(judged(made("broker.storage", Some("1"), Some("2"), "needs a restart")).1, Weight::Heavy);
+        let note = Some("who is connected as anna is disconnected".to_owned());
+        let revoked =
+            ChangeMade { note: note.clone(), ..made("user[\"anna\"].name", Some("a"), None, "live") };
+        assert_eq!(judged(revoked), (note.unwrap(), Weight::Heavy));
     }
 
     #[test]
@@ -191,6 +297,8 @@ mod tests {
             changes: vec![made("enabled", Some("false"), Some("true"), "live")],
             warnings: Vec::new(),
             fault: None,
+            notes: Vec::new(),
+            confirm_until: None,
             installed: Some(installed),
             summary: String::new(),
         };

@@ -5,7 +5,7 @@ use askama::Template;
 use super::form::FieldProblem;
 use super::list::List;
 use super::shell::{Page, Shell};
-use crate::control::console::text::{Foreign, Moment};
+use crate::control::console::text::Foreign;
 
 /// What is pending.
 #[derive(Template)]
@@ -23,8 +23,10 @@ pub(crate) struct Change {
     pub(crate) path: Foreign,
     pub(crate) before: Option<Foreign>,
     pub(crate) after: Option<Foreign>,
-    /// When it takes effect, and whom it drops.
+    /// When it takes effect.
     pub(crate) effect: Foreign,
+    /// Whom it disturbs, and what else it comes to.
+    pub(crate) notes: Vec<Foreign>,
     pub(crate) weight: Weight,
 }
 
@@ -68,14 +70,15 @@ pub(crate) struct GenerationPage {
     pub(crate) changes: Vec<Change>,
     /// What rolling back to it would change; nothing: it is the one that is applied.
     pub(crate) since: Option<Vec<Change>>,
-    /// The whole configuration as the file had it.
-    pub(crate) text: Foreign,
+    /// What it would bring back: revoked certificates, removed users, old passwords.
+    pub(crate) revives: Vec<Foreign>,
 }
 
 /// An applied configuration.
 pub(crate) struct Generation {
     pub(crate) number: u64,
-    pub(crate) when: Moment,
+    /// Nothing: nobody knows.
+    pub(crate) when: Option<Foreign>,
     pub(crate) author: Foreign,
     pub(crate) comment: Foreign,
     pub(crate) changes: u64,

@@ -422,6 +422,7 @@ fn changes() -> Vec<Change> {
         before: before.map(Foreign::from),
         after: after.map(Foreign::from),
         effect: effect.into(),
+        notes: vec!["clients in its way are disconnected".into()],
         weight,
     };
     vec![
@@ -463,7 +464,7 @@ pub(crate) fn nothing_pending() -> ChangesPage {
 fn generation(number: u64) -> Generation {
     Generation {
         number,
-        when: Moment(1_700_000_000 + number as i64 * 3_600),
+        when: Some(Foreign::of(format!("2023-11-14T22:{:02}:20Z", number % 60))),
         author: "console from 127.0.0.1".into(),
         comment: if number % 3 == 0 { HOSTILE[0].into() } else { "".into() },
         changes: number % 7,
@@ -483,7 +484,7 @@ pub(crate) fn one_generation() -> GenerationPage {
         generation: generation(39),
         changes: changes(),
         since: Some(changes()),
-        text: Foreign::of(format!("# {}\nenabled = true\n", HOSTILE[0])),
+        revives: vec![Foreign::from("user \"anna\" and her password")],
     }
 }
 
