@@ -24,11 +24,6 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// What is going on, in one line.
-pub(super) fn status(text: &str) {
-    tell(&[NotifyState::Status(&line(text))]);
-}
-
 /// A message is made of lines: what would begin another one could say anything.
 fn line(text: &str) -> String {
     super::escape::line(text)

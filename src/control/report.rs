@@ -81,6 +81,8 @@ pub(super) fn totals(reports: &[Report]) -> Vec<(String, u64)> {
         ("closed: output stalled", sum(|r| r.net.closed.stalled)),
         ("closed: by the operator", sum(|r| r.net.closed.expelled)),
         ("closed: no longer accepted after an Apply", sum(|r| r.net.closed.not_accepted)),
+        ("packets not traced: nobody took them in time", sum(|r| r.counters.trace_dropped)),
+        ("rejections not kept: too many at once", sum(|r| r.counters.rejections_left_out)),
         ("subscriptions removed after an Apply", sum(|r| r.counters.subscriptions_withdrawn)),
     ]
     .map(|(name, value)| (name.to_owned(), value))

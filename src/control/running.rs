@@ -9,9 +9,9 @@ use super::config::Listener;
 use super::failure::{Exit, Failure};
 use super::installed::Installed;
 use super::pki::moment;
+use super::report;
 use super::secure::{self, Identity};
 use super::sys_tree::Tree;
-use super::{rejections, report};
 use crate::net::tls::config::{Alpn, Clients, Tickets, TlsError, server_config};
 use crate::net::{BindError, Bound, Speech, TlsTerms, Transport, listener};
 use crate::node::{Node, NodeConfig, Report, StartError};
@@ -265,11 +265,6 @@ impl Running {
     /// The counters, for people.
     pub(super) fn report(&self) -> String {
         report::describe(&self.node.reports())
-    }
-
-    /// The last connections that were not let in, for people.
-    pub(super) fn rejections(&self) -> String {
-        rejections::describe(&self.node.rejections(0).rejections)
     }
 
     /// Says good-bye to every client and returns when the shards have ended.

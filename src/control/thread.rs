@@ -384,10 +384,14 @@ impl Control {
     /// What the broker tells of itself.
     pub(super) fn status(&self) -> Status {
         let generation = self.generation();
-        match &self.running {
+        let mut status = match &self.running {
             Some(running) => gather(generation, running.uptime(), &running.reports()),
             None => gather(generation, Duration::ZERO, &[]),
-        }
+        };
+        let logged = self.tracing.counts();
+        status.counters.insert("message log: lines written".into(), logged.written);
+        status.counters.insert("message log: lines lost".into(), logged.unwritten);
+        status
     }
 
     /// From now on somebody hears of packets, also of clients that are not connected yet.

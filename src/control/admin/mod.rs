@@ -95,11 +95,6 @@ impl Admin {
         &self.feed
     }
 
-    /// Where it is reached, with the port that the system chose.
-    pub(in crate::control) fn address(&self) -> Option<SocketAddr> {
-        self.address
-    }
-
     /// The same for browsers: `http://127.0.0.1:9883/`.
     pub(in crate::control) fn url(&self) -> Option<String> {
         let scheme = if self.tls { "https" } else { "http" };

@@ -45,7 +45,8 @@ impl Bench {
             let store = Store::open(file, &data, Overrides::default()).unwrap();
             let layout = Layout { shards: 1, cores: vec![0] };
             let mut control = Control::start(store, DataDir::open(&data).unwrap(), layout, admin).unwrap();
-            tell.send(control.admin().address().unwrap()).unwrap();
+            let url = control.admin().url().unwrap();
+            tell.send(url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()).unwrap();
             control.work(&incoming);
         });
         let address = told.recv().unwrap();

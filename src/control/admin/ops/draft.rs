@@ -1,7 +1,5 @@
 //! The draft: the configuration file, as it stands between two Applies; read, replaced, patched, checked.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -55,12 +53,6 @@ pub(in crate::control) struct Checked {
 /// What tells one text of a draft from another.
 pub(in crate::control) fn hash(text: &str) -> String {
     config::draft_hash(text)
-}
-
-/// Refuses if the draft is another one than the one that a change was made for.
-pub(super) fn check_hash(file: &Path, expected: &str) -> Result<(), Problem> {
-    let text = disk::read_text(file).map_err(ApplyError::from)?;
-    editing::expect(&text, Some(expected))
 }
 
 /// Reads it.
