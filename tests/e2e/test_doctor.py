@@ -41,12 +41,11 @@ class Doctor(unittest.TestCase):
         broker.ready().stop()
         broker.edit("127.0.0.1:1883", f"127.0.0.1:{port}")
         broker = Broker(data=self.data, listen=False, shards=2).ready()
-        self.addCleanup(lambda: broker.process.poll() is None and broker.stop())
         code, report = doctor(self.data)
+        broker.stop()
         self.assertEqual(code, 0, report)
         held = [each["what"] for each in found(report, "port", "ok")]
         self.assertIn(f"listener[0]: 127.0.0.1:{port} is held by this broker (process {broker.process.pid})", held)
-        broker.stop()
         with socket.create_server(("127.0.0.1", port)):
             code, report = doctor(self.data)
         self.assertEqual(code, NO)
@@ -80,7 +79,7 @@ class Definition(unittest.TestCase):
         for words, wanted in [(["tidemq", "conf"], "config"), (["tidemq", "config", "ap"], "apply")]:
             asking = f'COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}\n'
             asking += f'_tidemq tidemq {words[-1]} {words[-2]}; echo "${{COMPREPLY[*]}}"'
-            done = subprocess.run(["bash", "-c", script + asking], capture_output=True, text=True, check=True)
+            done = subprocess.run(["bash"], input=script + asking, capture_output=True, text=True, check=True)
             self.assertEqual(done.stdout.split(), [wanted])
 
     def test_the_manual_has_a_page_for_every_command(self):

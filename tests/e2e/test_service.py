@@ -26,7 +26,7 @@ class Told(unittest.TestCase):
         self.socket.bind(place)
         env = {"NOTIFY_SOCKET": place, "WATCHDOG_USEC": "300000"}
         self.broker = Broker(env=env).ready()
-        self.addCleanup(lambda: self.broker.process.poll() is None and self.broker.stop())
+        self.addCleanup(self.broker.stop)
 
     def told(self, field):
         """The fields of the next message that has this one; the watchdog is fed in between."""

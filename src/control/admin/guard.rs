@@ -149,7 +149,7 @@ fn same_origin(parts: &Parts, authority: &str) -> Result<FromHere, Problem> {
             "a page of {:?} asks, and only this console's own may",
             from.chars().take(128).collect::<String>()
         );
-        Problem::forbidden("other-origin", detail)
+        Problem::forbidden("other-origin", detail).remedy("open the console by its own address")
     };
     if let Some(origin) = header_text(&parts.headers, header::ORIGIN) {
         let (scheme, rest) = origin.split_once("://").ok_or_else(|| foreign(origin))?;
