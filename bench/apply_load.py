@@ -78,7 +78,8 @@ class Broker(Started):
         fresh = fresh.replace("enabled = false", "enabled = true", 1).replace("127.0.0.1:1883", f"127.0.0.1:{self.port}")
         # Taken as it is, and never rewritten.
         fresh = fresh.replace("generation = 0\n", "").replace('apply = "certificates"', 'apply = "always"')
-        self.front, self.back = fresh, '\n[[rule]]\nname = "all"\naccess = "read-write"\n'
+        self.front, self.back = fresh, '\n[[rule]]\nname = "all"\naccess = "read-write"\nclient_match = "all"\n'
+        self.back += 'topic_match = "all"\n'
         path = os.path.join(self.data, "config.toml")
         with open(path, "w") as f:
             f.write(self.front + self.back)

@@ -52,7 +52,7 @@ def marked(fresh, mark):
     text = text.replace("topic_bytes = 1024", f"topic_bytes = {1_000 + mark}")
     assert text.count(str(mark)) >= 2, "the fresh file is not what this script knows"
     for number in range(RULES):
-        text += f'\n[[rule]]\nname = "rule {mark} {number}"\naccess = "read"\ntopic_match = "specific"\n'
+        text += f'\n[[rule]]\nname = "rule {mark} {number}"\naccess = "read"\nclient_match = "all"\ntopic_match = "specific"\n'
         text += f'topic = "t/{mark}/{number}"\n'
     if mark % 3 == 0:
         text += '\n[[listener]]\nprotocol = "tcp"\naddress = "127.0.0.1:0"\n'

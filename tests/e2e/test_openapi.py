@@ -66,6 +66,7 @@ class Documented(unittest.TestCase):
                 timeout=LONGEST,
                 check=False,
                 cwd=folder,
+                env={**os.environ, "SCHEMATHESIS_HOOKS": "toml_body", "PYTHONPATH": str(Path(__file__).parent)},
             )
         self.assertEqual(done.returncode, 0, done.stdout[-20_000:] + done.stderr[-2_000:])
         self.assertTrue(self.admin.ask("GET", "/health/live").status == 200)
