@@ -108,8 +108,8 @@ impl Control {
             ));
         }
         if let Some(url) = self.admin().url() {
-            say(&format!("console and API at {url}, with the token in"));
-            say(&format!("{}", self.data().join(TOKEN_FILE).display()));
+            say(&format!("console and API at {url}: `tidemq console` makes a link that logs a browser in;"));
+            say(&format!("the token is in {}", self.data().join(TOKEN_FILE).display()));
         }
         notify::ready(&self.state());
         say("ready");
