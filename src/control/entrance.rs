@@ -61,7 +61,8 @@ impl Entrance {
     /// Serves what was prepared.
     pub(super) fn install(&mut self, step: Step) {
         let Step { asked, identity, tls, door } = step;
-        self.served.access().set_hosts(asked.hosts.clone());
+        let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.served.access().set_hosts(asked.hosts.iter().cloned().chain([own]).collect());
         self.served.access().set_password(asked.password.clone());
         match door {
             Some(door) => self.served.open(door),

@@ -223,6 +223,11 @@ impl Control {
         loop {
             // Never closed: the signals' thread lives as long as the process.
             let Some(due) = self.next_look() else { return incoming.recv().ok() };
+            // Also while one request comes after the other.
+            if due <= Instant::now() {
+                self.look_after();
+                continue;
+            }
             match incoming.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => self.look_after(),
                 event => return event.ok(),

@@ -59,9 +59,8 @@ class Guarded(unittest.TestCase):
         first = statuses.index(429)
         self.assertEqual(statuses, [401] * first + [429] * (30 - first))
         self.assertLessEqual(first, 10)
-        # The right one is not heard either, or guessing would go on.
-        self.refused(self.admin.ask("POST", f"{API}/session", {"secret": self.admin.token}, token=False), 429, "too-many")
-        self.refused(self.admin.ask("GET", f"{API}/status"), 429, "too-many")
+        # Nobody guesses 256 bits: who has the token does not suffer from who tries.
+        self.assertEqual(self.admin.ask("GET", f"{API}/status").status, 200)
         # The command line has a way of its own.
         self.assertEqual(command("status", "--data", self.broker.data).returncode, 0)
 

@@ -102,12 +102,13 @@ fn known(
     now: Instant,
 ) -> Result<Caller, Problem> {
     if let Some(given) = header_text(&parts.headers, header::AUTHORIZATION) {
-        if let Some(wait) = access.must_wait(from, now) {
-            return Err(too_many(wait));
-        }
         let token = given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("bearer "));
         if token.is_some_and(|token| access.is_token(token.trim())) {
             return Ok(Caller { author: format!("token from {from}") });
+        }
+        // Nobody guesses a token; who tries is slowed down all the same, and no one else at his address is.
+        if let Some(wait) = access.must_wait(from, now) {
+            return Err(too_many(wait));
         }
         access.was_wrong(from, now);
         return Err(Problem::unauthorised("the token is wrong")

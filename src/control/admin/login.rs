@@ -36,12 +36,13 @@ pub(in crate::control) async fn begin(
         Peer::Local { .. } => (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), false),
     };
     let now = Instant::now();
-    if let Some(wait) = app.access.must_wait(from, now) {
-        return Err(too_many(wait));
-    }
-    let proved = match proof {
-        Proof::Link(code) => app.access.use_link(&code, now),
-        Proof::Secret(secret) => app.access.is_token(secret.trim()) || is_password(app, secret).await?,
+    let wait = app.access.must_wait(from, now);
+    let proved = match (proof, wait) {
+        // Nobody guesses a token: who has it need not wait for who tries.
+        (Proof::Secret(secret), _) if app.access.is_token(secret.trim()) => true,
+        (_, Some(wait)) => return Err(too_many(wait)),
+        (Proof::Link(code), None) => app.access.use_link(&code, now),
+        (Proof::Secret(secret), None) => is_password(app, secret).await?,
     };
     if !proved {
         app.access.was_wrong(from, now);

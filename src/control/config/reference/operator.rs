@@ -22,8 +22,8 @@ pub(super) const ADMIN: SectionDoc = SectionDoc {
         boolean("admin.tls", "Use encryption (TLS)", false)
             .says("true: encrypted, with the broker's certificate (see [broker_certificate])."),
         texts("admin.hosts", "Names").says(
-            "Names by which browsers may ask for the console, such as [\"broker.example.org\"], besides the address and \
-             the names of this machine. A page of another name is refused, so that none can pretend to be it.",
+            "Names by which browsers may ask for the console, such as [\"broker.example.org\"], besides its addresses \
+             and the name of this machine. A page of another name is refused, so that none can pretend to be it.",
         ),
         secret("admin.password", "Password", Some("")).says(
             "A password besides the token: its argon2id hash in PHC format, as `tidemq user passwd` makes it. Empty: the \
