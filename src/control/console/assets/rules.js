@@ -14,6 +14,7 @@ async function move(from, to, focus) {
   const { found, ok } = await page(form.action, { method: "POST", body });
   takeHeader(found);
   swap(LIST, found);
+  swap("[data-kept-tests]", found);
   match();
   if (!ok) toast(one(".notice p", found)?.textContent ?? "It was not moved.", "bad");
   const place = all("[data-rule]")[ok ? to : from];
