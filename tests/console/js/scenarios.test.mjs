@@ -17,7 +17,8 @@ function scenario(name, { args = [], prepare } = {}, play) {
     await prepare?.(broker);
     const page = await signedIn(broker);
     await play(page, broker);
-    assert.deepEqual(page.complaints, []);
+    // A form that is not taken is answered by 422, which a browser mentions.
+    assert.deepEqual(page.complaints.filter((line) => !line.includes("422")), []);
     await page.context().close();
   });
 }

@@ -111,10 +111,13 @@ export function swap(selector, found) {
   return taken;
 }
 
+/** Where a form goes. Its properties may be hidden by fields of the same name. */
+export const target = (form, button = null) => button?.getAttribute("formaction") ?? form.getAttribute("action");
+
 /** Sends a form as it stands, as if `button` had been pressed, and gives the page that comes of it. */
 export function send(form, button = null) {
   const body = new URLSearchParams(new FormData(form, button));
-  return page(button?.formAction ?? form.action, { method: "POST", body });
+  return page(target(form, button), { method: "POST", body });
 }
 
 /** Takes header, countdown and what edits are made against from a page that came later. */

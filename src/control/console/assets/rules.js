@@ -1,7 +1,7 @@
 // Topic Access Rules: other places by dragging or by keys, forms that unfold, and a test that answers while one types.
 
 import { follow } from "./draft.js";
-import { all, one, page, swap, takeHeader, toast } from "./dom.js";
+import { all, one, page, swap, takeHeader, target, toast } from "./dom.js";
 
 const LIST = "[data-rules]";
 
@@ -11,9 +11,10 @@ async function move(from, to, focus) {
   if (to < 0 || to >= rules.length || to === from) return;
   const form = one("[data-move]", rules[from]);
   const body = new URLSearchParams({ etag: form.elements.etag.value, index: from, to });
-  const { found, ok } = await page(form.action, { method: "POST", body });
+  const { found, ok } = await page(target(form), { method: "POST", body });
   takeHeader(found);
   swap(LIST, found);
+  swap("[data-kept-tests]", found);
   match();
   if (!ok) toast(one(".notice p", found)?.textContent ?? "It was not moved.", "bad");
   const place = all("[data-rule]")[ok ? to : from];
@@ -106,7 +107,7 @@ async function test() {
   if (!form.elements.topic.value) return;
   asked += 1;
   const mine = asked;
-  const { found } = await page(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+  const { found } = await page(`${target(form)}?${new URLSearchParams(new FormData(form))}`);
   if (mine === asked) {
     swap("[data-test-answer]", found);
     decided();

@@ -5,13 +5,18 @@ use axum::routing::get;
 
 use super::Shown;
 use crate::control::admin::ops;
+use crate::control::admin::ops::clients::{By, Client, TopAsked};
 use crate::control::admin::ops::rejected::{RejectedAsked, RejectionShown};
 use crate::control::console::Console;
 use crate::control::console::frame::{Visit, outside, with_query};
+use crate::control::console::text::{bytes, count};
 use crate::control::console::trouble::shown;
-use crate::control::console::views::diagnostics::{DiagnosticsPage, Rejection};
+use crate::control::console::views::diagnostics::{DiagnosticsPage, Rejection, Slow};
 use crate::control::console::views::list::List;
 use crate::control::console::views::shell::Page;
+
+/// So many slow subscribers are shown.
+const SLOW: usize = 10;
 
 pub(super) fn router() -> Router<Console> {
     Router::new().route("/diagnostics", get(page))
@@ -24,8 +29,29 @@ async fn page(visit: Visit) -> Shown {
     let found = rejected.rejections.iter().rev().filter(|one| holds(one, &query)).map(row).collect();
     let (list, rejections) =
         List::of("/diagnostics", visit.asked("q"), visit.number("offset").unwrap_or(0), found);
+    let asked = TopAsked { by: By::BacklogBytes, most: Some(SLOW) };
+    let top = ops::clients::top(&visit.app().desk, asked).await?;
+    let slow = top.iter().filter(|client| waits(client)).map(slow).collect();
     let (client, topic) = (outside(visit.asked("client")), outside(visit.asked("topic")));
-    Ok(shown(&DiagnosticsPage { shell, client, topic, list, rejections }))
+    Ok(shown(&DiagnosticsPage { shell, client, topic, list, rejections, slow }))
+}
+
+fn output(client: &Client) -> usize {
+    client.connection.as_ref().map_or(0, |connection| connection.output_bytes)
+}
+
+fn waits(client: &Client) -> bool {
+    client.backlog_messages > 0 || output(client) > 0
+}
+
+fn slow(client: &Client) -> Slow {
+    Slow {
+        id: outside(&client.client_id),
+        url: with_query("/clients/one", &[("id", &client.client_id)]),
+        messages: count(client.backlog_messages as u64),
+        bytes: bytes(client.backlog_bytes as u64),
+        output: bytes(output(client) as u64),
+    }
 }
 
 fn texts(one: &RejectionShown) -> Vec<&str> {

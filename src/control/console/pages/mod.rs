@@ -7,6 +7,7 @@ mod diagnostics;
 mod doors;
 mod history;
 mod retained;
+mod rule_tests;
 mod rules;
 mod settings;
 mod status;
@@ -27,6 +28,7 @@ pub(super) fn router() -> Router<Console> {
         settings::router(),
         certificates::router(),
         rules::router(),
+        rule_tests::router(),
         users::router(),
         clients::router(),
         retained::router(),

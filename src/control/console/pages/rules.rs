@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::Shown;
 use super::settings::{form, saved};
+use super::{Shown, rule_tests};
 use crate::control::admin::ops;
 use crate::control::admin::ops::rules::{RuleAccess, RuleGiven, RuleMatch, RuleMove, RuleShown, Which};
 use crate::control::admin::ops::trials::{DecidingRule, RuleAction, RuleFinding, RuleTest, RuleVerdict};
@@ -88,6 +88,7 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
     }
     let banners = flaws.iter().filter(|flaw| flaw.path.starts_with("rule")).map(flaw).collect();
     let test = test(visit).await;
+    let tests = rule_tests::kept(visit).await?;
     Ok(RulesPage {
         shell: visit.shell_saying(Page::TopicAccessRules, notice).await?,
         form,
@@ -95,6 +96,7 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         rules: rows,
         blank,
         test,
+        tests,
     })
 }
 

@@ -17,6 +17,17 @@ pub(crate) struct DiagnosticsPage {
     pub(crate) topic: Foreign,
     pub(crate) list: List,
     pub(crate) rejections: Vec<Rejection>,
+    /// For whom most waits.
+    pub(crate) slow: Vec<Slow>,
+}
+
+/// A client for which something waits.
+pub(crate) struct Slow {
+    pub(crate) id: Foreign,
+    pub(crate) url: String,
+    pub(crate) messages: String,
+    pub(crate) bytes: String,
+    pub(crate) output: String,
 }
 
 /// Something that was rejected.

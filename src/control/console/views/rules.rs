@@ -22,6 +22,29 @@ pub(crate) struct RulesPage {
     pub(crate) blank: Editor,
     /// The test.
     pub(crate) test: Test,
+    /// The tests that guard Apply.
+    pub(crate) tests: Vec<KeptTest>,
+}
+
+/// A test that guards Apply.
+pub(crate) struct KeptTest {
+    pub(crate) name: Foreign,
+    /// `device1 may publish to /device1/temperature`
+    pub(crate) said: Foreign,
+    /// It comes out as expected, by the draft.
+    pub(crate) passes: bool,
+    /// Where it is tried.
+    pub(crate) url: String,
+}
+
+impl KeptTest {
+    fn outcome(&self) -> &'static str {
+        if self.passes { "passes" } else { "fails" }
+    }
+
+    fn class(&self) -> &'static str {
+        if self.passes { "good" } else { "bad" }
+    }
 }
 
 /// One rule.
@@ -224,6 +247,16 @@ pub(crate) enum Action {
     #[default]
     Publish,
     Subscribe,
+}
+
+impl Action {
+    /// As the configuration writes it.
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Action::Publish => "publish",
+            Action::Subscribe => "subscribe",
+        }
+    }
 }
 
 impl Test {

@@ -5,16 +5,16 @@ use serde_json::json;
 use super::access::{User, UsersPage};
 use super::certificates::{
     AuthoritiesPage, Authority, BrokerCertificatePage, ClientCertificatesPage, Life, ListedCertificate,
-    Presented, Verdict,
+    Presented, Status,
 };
 use super::clients::{Client, ClientPage, ClientsPage, Subscription};
-use super::diagnostics::{DiagnosticsPage, Rejection};
+use super::diagnostics::{DiagnosticsPage, Rejection, Slow};
 use super::form::{FieldProblem, Form, Grade};
 use super::history::{Change, ChangesPage, Generation, GenerationPage, HistoryPage, Weight};
 use super::list::{self, List};
 use super::login::LoginPage;
 use super::retained::{Branch, Message, RetainedPage, Step};
-use super::rules::{Access, Action, Answer, Editor, Kind, Matching, RuleRow, RulesPage, Test};
+use super::rules::{Access, Action, Answer, Editor, KeptTest, Kind, Matching, RuleRow, RulesPage, Test};
 use super::settings::{Decision, Limit, Server, SettingsPage};
 use super::shell::{Page, Shell, Theme, Trial};
 use super::status::{self, Drops, Fact, Latency, Shard, StatusPage, Tile};
@@ -207,6 +207,20 @@ pub(crate) fn rules() -> RulesPage {
             topic: matching("topic", Kind::All, ""),
             ..Editor::default()
         },
+        tests: vec![
+            KeptTest {
+                name: "temperatures are private".into(),
+                said: "device1 may not publish to /device2/temperature".into(),
+                passes: true,
+                url: "/configuration/topic-access-rules?client=device1".into(),
+            },
+            KeptTest {
+                name: HOSTILE[1].into(),
+                said: HOSTILE[0].into(),
+                passes: false,
+                url: "/status".into(),
+            },
+        ],
         test: Test {
             client: "device1".into(),
             action: Action::Publish,
@@ -413,7 +427,22 @@ pub(crate) fn diagnostics() -> DiagnosticsPage {
     };
     let (list, rejections) =
         List::of("/diagnostics", "", 0, HOSTILE.iter().enumerate().map(rejection).collect());
-    DiagnosticsPage { shell: shell(Page::Diagnostics), client: "".into(), topic: "".into(), list, rejections }
+    let slow = HOSTILE.iter().map(|id| Slow {
+        id: (*id).into(),
+        url: "/clients/one?id=x".into(),
+        messages: "1,204".into(),
+        bytes: "3.0 MiB".into(),
+        output: "64 KiB".into(),
+    });
+    let slow = slow.collect();
+    DiagnosticsPage {
+        shell: shell(Page::Diagnostics),
+        client: "".into(),
+        topic: "".into(),
+        list,
+        rejections,
+        slow,
+    }
 }
 
 fn changes() -> Vec<Change> {
