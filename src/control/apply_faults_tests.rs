@@ -241,7 +241,7 @@ fn an_apply_to_be_confirmed_that_dies_at_any_step_waits_or_has_not_happened() {
         let (folder, _) = applied_once();
         folder.edit("topic_levels = 128", "topic_levels = 12");
         let dying = Troubled::at(steps, Trouble::Death);
-        let mut store = Store::on(dying, folder.file(), folder.0.path(), Overrides::default()).unwrap();
+        let store = Store::on(dying, folder.file(), folder.0.path(), Overrides::default()).unwrap();
         let request = ApplyRequest { confirm_within_secs: Some(3_600), ..Occasion::Running.into() };
         let outcome = store.prepare(request).and_then(|prepared| prepared.commit(|_| {}));
         let renamed = folder.text().contains("generation = 2");

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -37,6 +37,9 @@ pub(in crate::control) struct Door {
     listener: std::net::TcpListener,
     tls: Option<Arc<ServerConfig>>,
 }
+
+/// What handshakes are made with; `None`: nothing is encrypted.
+type Terms = Option<Arc<ServerConfig>>;
 
 /// What becomes of the address.
 pub(super) enum Change {
@@ -73,14 +76,14 @@ impl Door {
 /// Serves the Unix socket, and the address as it changes, until the other end of `changes` is gone.
 pub(super) async fn serve(local: UnixListener, mut changes: mpsc::UnboundedReceiver<Change>, router: Router) {
     let locals = tokio::spawn(accept_local(local, router.clone()));
-    let mut open: Option<(JoinHandle<()>, tokio::sync::watch::Sender<Option<Arc<ServerConfig>>>)> = None;
+    let mut open: Option<(JoinHandle<()>, watch::Sender<Terms>)> = None;
     while let Some(change) = changes.recv().await {
         match change {
             Change::Open(Door { listener, tls }) => {
                 if let Some((serving, _)) = open.take() {
                     serving.abort();
                 }
-                let (terms, seen) = tokio::sync::watch::channel(tls);
+                let (terms, seen) = watch::channel(tls);
                 match TcpListener::from_std(listener) {
                     Ok(listener) => {
                         open = Some((tokio::spawn(accept(listener, seen, router.clone())), terms));
@@ -122,11 +125,7 @@ async fn accept_local(listener: UnixListener, router: Router) {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    tls: tokio::sync::watch::Receiver<Option<Arc<ServerConfig>>>,
-    router: Router,
-) {
+async fn accept(listener: TcpListener, tls: watch::Receiver<Terms>, router: Router) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -162,10 +163,10 @@ fn same_origin(parts: &Parts, authority: &str) -> Result<FromHere, Problem> {
         return if same { Ok(FromHere::Yes) } else { Err(foreign(origin)) };
     }
     match header_text(&parts.headers, FETCH_SITE) {
-        None => Ok(FromHere::NotSaid),
         Some("same-origin") => Ok(FromHere::Yes),
-        // Typed by a person, or a bookmark; a link on another page may lead here, as long as nothing is changed.
-        Some("none") => Ok(FromHere::NotSaid),
+        // No browser; or typed by a person, or a bookmark.
+        None | Some("none") => Ok(FromHere::NotSaid),
+        // A link on another page may lead here, as long as nothing is changed.
         Some(_) if parts.method.is_safe() && is_navigation(&parts.headers) => Ok(FromHere::NotSaid),
         Some(site) => Err(foreign(site)),
     }
@@ -178,10 +179,9 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 /// The host that a request names, without and with its port.
 fn host(parts: &Parts) -> Result<(String, String), Problem> {
     let named =
-        header_text(&parts.headers, header::HOST).or_else(|| parts.uri.authority().map(|a| a.as_str()));
+        header_text(&parts.headers, header::HOST).or_else(|| parts.uri.authority().map(Authority::as_str));
     let authority = named.ok_or_else(|| Problem::bad_request("the request names no host"))?;
-    let parsed: axum::http::uri::Authority =
-        authority.parse().map_err(|_| Problem::bad_request("the host is not one"))?;
+    let parsed: Authority = authority.parse().map_err(|_| Problem::bad_request("the host is not one"))?;
     Ok((parsed.host().to_owned(), authority.to_owned()))
 }
 

@@ -22,7 +22,8 @@ pub(in crate::control) struct Problem {
     #[serde(rename = "type")]
     pub(in crate::control) kind: String,
     /// The same for people.
-    pub(in crate::control) title: String,
+    #[schema(value_type = String)]
+    pub(in crate::control) title: Box<str>,
     /// The HTTP status.
     pub(in crate::control) status: u16,
     /// What happened here.
@@ -54,7 +55,7 @@ impl Problem {
     fn of(status: StatusCode, kind: &str, title: &str, detail: impl ToString, exit: Exit) -> Problem {
         Problem {
             kind: format!("tidemq:{kind}"),
-            title: title.to_owned(),
+            title: title.into(),
             status: status.as_u16(),
             detail: detail.to_string(),
             remedy: String::new(),

@@ -140,7 +140,7 @@ mod tests {
             filters: vec![("a/#".into(), Some(crate::mqtt::QoS::AtLeastOnce)), ("b".into(), None)],
             codes: vec![0, 0x87],
             details: vec![("keep_alive", "60".into())],
-            packet: crate::mqtt::PacketType::Subscribe,
+            packet: PacketType::Subscribe,
             ..publish("c", b"")
         };
         let said = read(&packet);
