@@ -27,9 +27,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(value)) => Ok(Json(value)),
             // What is JSON and not what was asked for is wrong like any other request.
-            Err(rejection) => Err(Problem::unreadable(plain(rejection.status()), rejection.body_text())),
+            Err(rejection) => {
+                Err(Problem::unreadable(plain(rejection.status()), without_text(rejection.body_text())))
+            }
         }
     }
+}
+
+/// The text that stands where it is not expected may be a password: that it is one suffices.
+fn without_text(said: String) -> String {
+    let found = said.split_once("type: string \"");
+    let around = found.and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1)));
+    around.map(|(before, after)| format!("{before}type: string{after}")).unwrap_or(said)
 }
 
 impl<S: Send + Sync> FromRequest<S> for Text {

@@ -28,17 +28,24 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(in crate::control) use self::sessions::Link;
+use self::status::Span;
 use super::App;
+use super::ops::certificate::CertificateForm;
+use super::ops::clients::{By, Kick, State};
+use super::ops::tracing::TraceDirection;
 use super::problem::Problem;
 
-/// What is the same for all of it.
+/// What is the same for all of it, and what nothing but a query names.
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "tidemq",
-    description = "Everything that the console and the command line do. Send what is in `admin.token` of the data \
+#[openapi(
+    components(schemas(Problem, By, CertificateForm, Kick, Span, State, TraceDirection)),
+    info(
+        title = "tidemq",
+        description = "Everything that the console and the command line do. Send what is in `admin.token` of the data \
                    directory as a bearer token, or speak to `control.sock` there, which asks for none. A failure is \
                    `application/problem+json`, with the remedy."
-))]
+    )
+)]
 struct Documented;
 
 /// Every path of it.

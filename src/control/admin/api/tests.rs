@@ -110,6 +110,9 @@ async fn a_password_is_in_no_answer_and_a_name_may_hold_anything() {
         let answer = place.send("POST", "users", None, user(wrong)).await;
         assert!(answer.status == 400 && !answer.text().contains("4711"), "{}", answer.text());
     }
+    let bare = place.send("PUT", "users/x", None, Some(json!("tide-\"4711\""))).await;
+    assert!(bare.status == 400 && !bare.text().contains("4711"), "{}", bare.text());
+    assert!(bare.text().contains("type: string, expected"), "{}", bare.text());
     let unknown = json!({"name": "x", "password": "tide-4711", "else": 1});
     let answer = place.send("POST", "users", None, Some(unknown)).await;
     assert!(answer.status == 400 && !answer.text().contains("4711"), "{}", answer.text());
@@ -160,10 +163,15 @@ async fn nobody_sits_at_the_desk_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn the_document_says_that_secrets_go_in_only() {
+async fn the_document_is_whole_and_says_that_secrets_go_in_only() {
     let place = Place::new();
     let document = place.send("GET", "/api/v1/openapi.json", None, None).await.json();
     let schemas = &document["components"]["schemas"];
+    let text = document.to_string();
+    let named = text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for name in named {
+        assert!(schemas.get(name).is_some(), "`{name}` is named and not there: list it in `Documented`");
+    }
     assert_eq!(schemas["Secret"]["writeOnly"], json!(true));
     assert_eq!(schemas["File"]["writeOnly"], json!(true));
     let operation = &document["paths"]["/api/v1/users/{name}"]["put"];
