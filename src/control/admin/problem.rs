@@ -34,8 +34,9 @@ pub(in crate::control) struct Problem {
     /// The exit code that the command line ends with for it.
     pub(in crate::control) exit_code: u8,
     /// What is wrong with the configuration, each with its place.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::control) problems: Vec<Flaw>,
+    #[serde(default, skip_serializing_if = "<[Flaw]>::is_empty")]
+    #[schema(value_type = Vec<Flaw>)]
+    pub(in crate::control) problems: Box<[Flaw]>,
 }
 
 /// Something wrong with a configuration, or something to be warned of.
@@ -60,7 +61,7 @@ impl Problem {
             detail: detail.to_string(),
             remedy: String::new(),
             exit_code: exit.code(),
-            problems: Vec::new(),
+            problems: Box::default(),
         }
     }
 
@@ -143,7 +144,7 @@ impl Problem {
         let detail = if count == 1 { "it has a problem".into() } else { format!("it has {count} problems") };
         let (status, title) = (StatusCode::UNPROCESSABLE_ENTITY, "The configuration has problems");
         let problem = Problem::of(status, "invalid-configuration", title, detail, Exit::Invalid);
-        Problem { problems: Flaw::all(&problems.0), ..problem }
+        Problem { problems: Flaw::all(&problems.0).into(), ..problem }
     }
 
     fn of_exit(exit: Exit, detail: impl ToString) -> Problem {

@@ -65,7 +65,7 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         ..Editor::default()
     };
     if let Some(Typed { editor, problem }) = typed {
-        let problems: Vec<Foreign> = match problem.problems.as_slice() {
+        let problems: Vec<Foreign> = match problem.problems.as_ref() {
             [] => vec![told(&problem).text],
             flaws => flaws.iter().map(flaw).collect(),
         };
