@@ -182,7 +182,8 @@ impl Store {
             Some(made_from) if made_from != generation => stamped(&text, generation),
             _ => text,
         };
-        let gives_way = !of_file && self.applied_text() != Some(&read);
+        // It may be the result of this very Apply, cut off before the record was written.
+        let gives_way = !of_file && self.applied_text() != Some(&read) && read != new_text;
         let set_aside = gives_way.then(|| set_aside(&self.file));
         notes.extend(set_aside.as_ref().map(|path| {
             format!("{} was not applied as it was: it is kept as {}", self.file.display(), path.display())

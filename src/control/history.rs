@@ -1,12 +1,14 @@
 //! What was applied, generation by generation: one file each in the data directory, so that any of them can be looked at
 //! and gone back to. A crash leaves an entry or none. It knows nothing of how something is applied.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::config::draft_hash;
 use super::diff::Change;
 use super::disk::{self, Disk, FileFault};
 use crate::policy::Generation;
@@ -14,8 +16,11 @@ use crate::policy::Generation;
 /// How many are kept.
 pub const KEPT: usize = 200;
 
+/// How much they may take on the disk: a configuration with very many rules has some megabytes. The newest is kept anyway.
+const KEPT_BYTES: u64 = 128 << 20;
+
 /// One applied configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its number.
@@ -34,6 +39,15 @@ pub struct Entry {
     /// What it changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+}
+
+/// Even a hash of a password is no business of a log.
+impl fmt::Debug for Entry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Entry { generation, applied_at, author, comment, text, changes } = self;
+        let hash = draft_hash(text);
+        write!(out, "Entry({generation}, {applied_at}, {author:?}, {comment:?}, text {hash}, {changes:?})")
+    }
 }
 
 impl Entry {
@@ -74,8 +88,19 @@ impl History {
     pub(super) fn keep(&self, disk: &dyn Disk, entry: &Entry) -> Result<(), FileFault> {
         disk.make_folder(&self.folder)?;
         disk::replace(disk, &self.path(entry.generation), entry.written().as_bytes())?;
+        self.too_many(KEPT_BYTES).iter().try_for_each(|generation| disk.remove(&self.path(*generation)))
+    }
+
+    /// Which have to go: all behind the newest that may stay.
+    fn too_many(&self, bytes_kept: u64) -> Vec<u64> {
+        let mut bytes = 0;
+        let fits = |(index, generation): &(usize, &u64)| {
+            bytes += fs::metadata(self.path(**generation)).map_or(0, |file| file.len());
+            *index == 0 || (*index < KEPT && bytes <= bytes_kept)
+        };
         let all = self.generations();
-        all.iter().rev().skip(KEPT).try_for_each(|generation| disk.remove(&self.path(*generation)))
+        let kept = all.iter().rev().enumerate().take_while(fits).count();
+        all[..all.len() - kept].to_vec()
     }
 
     /// All entries that can be read, the newest first.
@@ -129,6 +154,21 @@ mod tests {
         assert_eq!((all.len(), all[0].generation, all[KEPT - 1].generation), (KEPT, KEPT as u64 + 3, 4));
         assert!(history.holds(4) && !history.holds(3));
         assert_eq!(history.entry(4), Some(entry(4)));
+    }
+
+    #[test]
+    fn large_ones_are_fewer() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path().to_owned());
+        for generation in 1..=5 {
+            history.keep(&OsDisk, &entry(generation)).unwrap();
+        }
+        let one = fs::metadata(history.path(5)).unwrap().len();
+        assert_eq!(history.too_many(2 * one), [1, 2, 3]);
+        assert_eq!(history.too_many(0), [1, 2, 3, 4]);
+        assert!(history.too_many(5 * one).is_empty());
+        let said = format!("{:?}", Entry { text: "$argon2id$".into(), ..entry(1) });
+        assert!(!said.contains("argon2id"), "{said}");
     }
 
     #[test]

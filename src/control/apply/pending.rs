@@ -1,18 +1,20 @@
 //! "Revert unless confirmed": an Apply that is taken back if nobody says in time that it is meant. It is kept on disk, so
 //! that a restart does not forget it. Whoever waits for the time is not here.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use toml_edit::{DocumentMut, Item, Table};
 
 use super::{ApplyError, ApplyRequest, Occasion, Prepared, Source, Store};
-use crate::control::config::{ClientCertificate, Config, Draft};
+use crate::control::config::{ClientCertificate, Config, Draft, draft_hash};
 use crate::control::disk;
 use crate::control::edit::{entries, replace, set_field};
 use crate::control::secure;
 use crate::policy::{Generation, Listing, Thumbprint};
 
 /// What waits for a confirmation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pending {
     pub(super) generation: u64,
@@ -29,6 +31,14 @@ pub struct Reversion {
     pub text: String,
     /// What keeps its newer state, for people.
     pub kept: Vec<String>,
+}
+
+/// Even a hash of a password is no business of a log.
+impl fmt::Debug for Pending {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Pending { generation, until, back_to } = self;
+        write!(out, "Pending({generation} until {until}, back to {})", draft_hash(back_to))
+    }
 }
 
 impl Pending {

@@ -70,6 +70,9 @@ pub enum AdminAt {
 
 impl Overrides {
     /// Reads a text with what the environment says in its place; what the command line says is not in it yet.
+    ///
+    /// # Errors
+    /// All that is wrong with both together.
     pub(in crate::control) fn read(&self, text: &str) -> Result<Draft, Problems> {
         self.environment.over(text)
     }
