@@ -120,13 +120,6 @@ class Running(unittest.TestCase):
         self.assertEqual(bad.returncode, INVALID)
         self.assertIn("limits.topic_levels", bad.stderr)
 
-        self.broker.edit("topic_levels = 0", "topic_levels = 3")
-        self.broker.edit('address = "127.0.0.1:9883"', 'address = "127.0.0.1:9999"')
-        later = command("config", "apply", *place)
-        self.assertEqual(later.returncode, NOT_APPLIED)
-        self.assertIn("admin.address", later.stderr)
-        self.assertIn("restart", later.stderr)
-
     def test_an_edit_of_an_old_text_is_shown_and_not_chosen(self):
         old = self.broker.config.read_text()
         self.broker.edit("topic_levels = 128", "topic_levels = 3")
