@@ -138,7 +138,7 @@ def run(variant, options):
     row["wrong"] += report["problems"] + list(report["failures"])
     row["notes"] = report["notes"]
     row["lost"] = sum(m["lost"] for m in report["messages"])
-    row["received"] = sum(m["received"] for m in report["messages"])
+    row["received"] = sum(m["expected"] - m["lost"] for m in report["messages"])
     if row["lost"]:
         row["wrong"].append(f"{row['lost']} messages were lost")
     phases = {latency["phase"]: latency for latency in report["latencies"]}

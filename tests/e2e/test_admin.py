@@ -59,8 +59,12 @@ class Guarded(unittest.TestCase):
         first = statuses.index(429)
         self.assertEqual(statuses, [401] * first + [429] * (30 - first))
         self.assertLessEqual(first, 10)
-        # Nobody guesses 256 bits: who has the token does not suffer from who tries.
+        self.refused(wrong[-1], 429, "too-many")
+        headers = {"Authorization": "Bearer guess"}
+        self.refused(self.admin.ask("GET", f"{API}/status", headers=headers, token=False), 429, "too-many")
+        # A token cannot be guessed: who has it need not wait for who tries.
         self.assertEqual(self.admin.ask("GET", f"{API}/status").status, 200)
+        self.login()
         # The command line has a way of its own.
         self.assertEqual(command("status", "--data", self.broker.data).returncode, 0)
 

@@ -471,7 +471,7 @@ class Listed(Certificates):
         self.tidemq("ca", "issue", "--name", "device1", "--pem", self.file("again.pem"), "--authorize")
         self.assertIn('name = "device1 (2)"', self.configuration())
         self.tidemq("cert", "client", "remove", "device1")
-        self.assertNotIn('name = "device1"\n', self.configuration())
+        self.assertNotIn('\nname = "device1"\n', self.configuration())
         # It was issued here, and is known until it is removed once more.
         self.assertIn("device1", self.statuses())
         self.assertIn("is listed no longer", self.tidemq("cert", "client", "remove", told))

@@ -39,7 +39,9 @@ pub(super) fn look(paths: &Paths) -> Vec<Finding> {
         {
             findings.push(ports::look(&format!("listener[{index}]"), listener.address, runs));
         }
-        findings.push(ports::look("admin", config.admin.address, runs));
+        if config.admin.enabled {
+            findings.push(ports::look("admin", config.admin.address, runs));
+        }
         if paths.data.join("pki").exists() {
             findings.extend(certificates(&config, &paths.data));
         }
