@@ -245,7 +245,11 @@ mod tests {
         };
         let entry = [made("user[\"a].b\"].name", None), made("user[\"a].b\"].password", None)];
         assert_eq!(counted(&entry), 1);
-        let fields = [made("listener[0].tls", Some("false")), made("listener[0].address", Some("y")), made("enabled", None)];
+        let fields = [
+            made("listener[0].tls", Some("false")),
+            made("listener[0].address", Some("y")),
+            made("enabled", None),
+        ];
         assert_eq!(counted(&fields), 3);
     }
 

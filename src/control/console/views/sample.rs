@@ -436,6 +436,7 @@ pub(crate) fn diagnostics() -> DiagnosticsPage {
     });
     let slow = slow.collect();
     DiagnosticsPage {
+        form: form(),
         shell: shell(Page::Diagnostics),
         client: "".into(),
         topic: "".into(),
