@@ -1,6 +1,6 @@
 //! A browser's visit: what its request says of itself, and what stands around the page that it gets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -16,6 +16,7 @@ use super::views::shell::{Notice, Page, Shell, Theme, Trial};
 use crate::control::admin::App;
 use crate::control::admin::guard::Caller;
 use crate::control::admin::ops;
+use crate::control::admin::ops::changes::ChangeMade;
 use crate::control::admin::problem::Problem;
 
 /// The cookie that says light or dark.
@@ -99,7 +100,7 @@ impl Visit {
             theme: self.theme,
             running: summary.running,
             generation: summary.pending.generation,
-            pending: summary.pending.changes.len(),
+            pending: counted(&summary.pending.changes),
             problems: summary.pending.problems.len(),
             etag: summary.pending.hash.clone(),
             trial,
@@ -182,6 +183,16 @@ impl Fields {
     }
 }
 
+/// Changes as people count them: an entry of a list that comes or goes is one, whatever fields it has.
+fn counted(changes: &[ChangeMade]) -> usize {
+    let what = |change: &ChangeMade| {
+        let whole = change.before.is_none() || change.after.is_none();
+        let end = change.path.rfind("].").filter(|_| whole).map_or(change.path.len(), |end| end + 1);
+        change.path[..end].to_owned()
+    };
+    changes.iter().map(what).collect::<BTreeSet<String>>().len()
+}
+
 /// A path without the number of a notice: it was shown.
 fn without_notice(here: &str) -> String {
     let Some((path, query)) = here.split_once('?') else { return here.to_owned() };
@@ -221,6 +232,25 @@ mod tests {
             assert_eq!(own_path(path), "/status", "{path:?}");
         }
         assert_eq!(own_path("/clients?q=//x"), "/clients?q=//x");
+    }
+
+    #[test]
+    fn an_entry_that_comes_is_one_change() {
+        let made = |path: &str, before: Option<&str>| ChangeMade {
+            path: path.into(),
+            before: before.map(str::to_owned),
+            after: Some("x".into()),
+            effect: "live".into(),
+            note: None,
+        };
+        let entry = [made("user[\"a].b\"].name", None), made("user[\"a].b\"].password", None)];
+        assert_eq!(counted(&entry), 1);
+        let fields = [
+            made("listener[0].tls", Some("false")),
+            made("listener[0].address", Some("y")),
+            made("enabled", None),
+        ];
+        assert_eq!(counted(&fields), 3);
     }
 
     #[test]

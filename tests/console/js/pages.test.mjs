@@ -73,7 +73,7 @@ test("hostile names and topics are text on every page", { timeout: 120_000 }, as
 test("messages with markup are text while they are watched", { timeout: 120_000 }, async () => {
   const page = await signedIn(broker);
   await page.goto(`${broker.url}/diagnostics`);
-  await page.getByLabel("Log MQTT messages").check();
+  await page.getByLabel("Watch MQTT messages").check();
   await page.getByText("watching", { exact: true }).waitFor();
   const client = await connected(`mqtt://127.0.0.1:${broker.port}`, { clientId: "<b>id</b>" });
   await client.publishAsync("<u>topic</u>", "<script>window.hacked=1</script>\u202e", { qos: 1 });

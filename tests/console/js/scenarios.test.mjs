@@ -285,7 +285,7 @@ scenario(
   async (page, broker) => {
     await page.goto(`${broker.url}/diagnostics`);
     await page.locator('[data-trace] input[name="client_id"]').fill("later");
-    await page.getByLabel("Log MQTT messages").check();
+    await page.getByLabel("Watch MQTT messages").check();
     await page.getByText("watching", { exact: true }).waitFor();
     const client = await connected(`mqtt://127.0.0.1:${broker.port}`, { clientId: "later" });
     await client.publishAsync("a/b", '{"temperature": 21}', { qos: 1 });

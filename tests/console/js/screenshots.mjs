@@ -17,8 +17,9 @@ fs.mkdirSync(folder, { recursive: true });
 const fresh = await Broker.start();
 const full = await Broker.start();
 const clients = await filled(full);
-// Two points of the charts.
-await new Promise((resolve) => setTimeout(resolve, 12_000));
+// Something that goes on, so that the charts have points.
+const beat = setInterval(() => clients.at(-1).publish("sensors/1/temperature", "21.5"), 20);
+await new Promise((resolve) => setTimeout(resolve, 30_000));
 for (const [view, options] of Object.entries(VIEWS)) {
   const take = (page, name) => page.screenshot({ path: path.join(folder, `${name}-${view}.png`), fullPage: true });
   const door = await open(full, options);
@@ -39,6 +40,7 @@ for (const [view, options] of Object.entries(VIEWS)) {
   }
   await first.context().close();
 }
+clearInterval(beat);
 for (const client of clients) await client.endAsync(true);
 await closeBrowser();
 await fresh.stop();

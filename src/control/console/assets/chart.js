@@ -48,6 +48,8 @@ export function percentiles(svg, times, series) {
         return;
       }
       path += `${pen}${x(times[index]).toFixed(1)} ${y(value).toFixed(1)}`;
+      // One by itself is a dot.
+      if (pen === "M" && (values[index + 1] ?? null) === null) path += "h.01";
       pen = "L";
     });
     svg.append(shape("path", { class: `series ${name}`, d: path }));

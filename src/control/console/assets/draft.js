@@ -24,7 +24,7 @@ export function follow(form) {
     try {
       const { found, ok } = await send(form);
       take(found);
-      state.textContent = ok ? "Saved to the draft." : "Not saved to the draft: see what is said beside the fields.";
+      state.textContent = ok ? "Saved to the draft." : (one(".notice.bad p", found)?.textContent ?? "Not saved.");
       state.classList.toggle("problem", !ok);
     } catch {
       state.textContent = "";

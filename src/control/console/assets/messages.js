@@ -1,6 +1,7 @@
 // Diagnostics: messages as they pass, bounded here as they are in the broker.
 
 import { element, foreign, one, toast } from "./dom.js";
+import { follow } from "./draft.js";
 import { decoded, press, written } from "./payload.js";
 
 const MOST = 1000;
@@ -143,6 +144,8 @@ tools.addEventListener("click", (event) => {
   press(tools, kind);
   redraw();
 });
+follow(one("[data-draft-form]"));
+
 // A link of another page names a client: it is watched at once.
 if (form.elements.client_id.value) {
   toggle.checked = true;

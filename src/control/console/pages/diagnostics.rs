@@ -1,29 +1,49 @@
 //! Diagnostics: what was rejected and why; the messages themselves are watched by the page's script.
 
 use axum::Router;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 
-use super::Shown;
+use super::{Shown, settings};
 use crate::control::admin::ops;
 use crate::control::admin::ops::clients::{By, Client, TopAsked};
 use crate::control::admin::ops::rejected::{RejectedAsked, RejectionShown};
 use crate::control::console::Console;
-use crate::control::console::frame::{Visit, outside, with_query};
+use crate::control::console::frame::{Fields, Visit, outside, with_query};
 use crate::control::console::text::{bytes, count};
-use crate::control::console::trouble::shown;
+use crate::control::console::trouble::{Trouble, shown};
 use crate::control::console::views::diagnostics::{DiagnosticsPage, Rejection, Slow};
+use crate::control::console::views::form::Form;
 use crate::control::console::views::list::List;
-use crate::control::console::views::shell::Page;
+use crate::control::console::views::shell::{Notice, Page};
 
 /// So many slow subscribers are shown.
 const SLOW: usize = 10;
 
 pub(super) fn router() -> Router<Console> {
-    Router::new().route("/diagnostics", get(page))
+    Router::new().route("/diagnostics", get(page)).route("/diagnostics/log", post(log))
 }
 
 async fn page(visit: Visit) -> Shown {
-    let shell = visit.shell(Page::Diagnostics).await?;
+    let notice = visit.notice();
+    let (form, _) = settings::form(&visit).await?;
+    with(&visit, form, notice).await
+}
+
+async fn log(visit: Visit, fields: Fields) -> Shown {
+    match settings::saved(&visit, &fields).await {
+        Ok(notice) => Ok(visit.to("/diagnostics", notice)),
+        Err(problem) => {
+            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+            let (form, notice) = settings::refused(&visit, fields, &problem).await?;
+            Ok((status, with(&visit, form, Some(notice)).await?).into_response())
+        }
+    }
+}
+
+async fn with(visit: &Visit, form: Form, notice: Option<Notice>) -> Result<Response, Trouble> {
+    let shell = visit.shell_saying(Page::Diagnostics, notice).await?;
     let rejected = ops::rejected::list(&visit.app().desk, RejectedAsked::default()).await?;
     let query = visit.asked("q").to_lowercase();
     let found = rejected.rejections.iter().rev().filter(|one| holds(one, &query)).map(row).collect();
@@ -33,7 +53,7 @@ async fn page(visit: Visit) -> Shown {
     let top = ops::clients::top(&visit.app().desk, asked).await?;
     let slow = top.iter().filter(|client| waits(client)).map(slow).collect();
     let (client, topic) = (outside(visit.asked("client")), outside(visit.asked("topic")));
-    Ok(shown(&DiagnosticsPage { shell, client, topic, list, rejections, slow }))
+    Ok(shown(&DiagnosticsPage { shell, form, client, topic, list, rejections, slow }))
 }
 
 fn output(client: &Client) -> usize {

@@ -278,10 +278,10 @@ mod tests {
             Weight::Later
         );
         assert_eq!(judged(made("broker.storage", Some("1"), Some("2"), "needs a restart")).1, Weight::Heavy);
-        let note = Some("who is connected as anna is disconnected".to_owned());
+        let note = "who is connected as anna is disconnected".to_owned();
         let revoked =
-            ChangeMade { note: note.clone(), ..made("user[\"anna\"].name", Some("a"), None, "live") };
-        assert_eq!(judged(revoked), (note.unwrap(), Weight::Heavy));
+            ChangeMade { note: Some(note.clone()), ..made("user[\"anna\"].name", Some("a"), None, "live") };
+        assert_eq!(judged(revoked), (note, Weight::Heavy));
     }
 
     #[test]

@@ -112,17 +112,27 @@ async fn save(visit: Visit, fields: Fields) -> Shown {
         Ok(notice) => Ok(visit.to(PATH, notice)),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-            let (form, _) = form(&visit).await?;
-            let notice = match problem.problems.is_empty() {
-                true => told(&problem),
-                false => Notice::bad("Nothing was saved: see what is said beside the fields."),
-            };
-            let flaws = of_fields(&problem.problems, Grade::Problem);
-            let form = form.with_problems(flaws).typed(fields.0);
+            let (form, notice) = refused(&visit, fields, &problem).await?;
             let page = page(&visit, form, Some(notice)).await?;
             Ok((status, page).into_response())
         }
     }
+}
+
+/// The form again, with what was typed and what is wrong with it.
+pub(super) async fn refused(
+    visit: &Visit,
+    typed: Fields,
+    problem: &Problem,
+) -> Result<(Form, Notice), Trouble> {
+    let (form, _) = form(visit).await?;
+    let notice = if problem.problems.is_empty() {
+        told(problem)
+    } else {
+        Notice::bad("Not saved to the draft: see what is said beside the fields.")
+    };
+    let flaws = of_fields(&problem.problems, Grade::Problem);
+    Ok((form.with_problems(flaws).typed(typed.0), notice))
 }
 
 async fn enable(visit: Visit, fields: Fields) -> Response {

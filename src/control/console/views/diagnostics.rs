@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::form::Form;
 use super::list::List;
 use super::shell::{Page, Shell};
 use crate::control::console::text::Foreign;
@@ -11,6 +12,8 @@ use crate::control::console::text::Foreign;
 #[template(path = "diagnostics.html")]
 pub(crate) struct DiagnosticsPage {
     pub(crate) shell: Shell,
+    /// The settings of the log.
+    pub(crate) form: Form,
     /// Whose messages are to be watched.
     pub(crate) client: Foreign,
     /// Of which topics.

@@ -323,7 +323,7 @@ pub(crate) fn users() -> UsersPage {
 fn client(index: usize) -> Client {
     Client {
         id: HOSTILE.get(index).map_or_else(|| format!("sensor-{index:05}").into(), |id| (*id).into()),
-        name: (index % 2 == 0).then(|| Foreign::of(format!("device{index}"))),
+        name: (index.is_multiple_of(2)).then(|| Foreign::of(format!("device{index}"))),
         address: (index % 5 != 4).then(|| "192.0.2.7:53121".into()),
         protocol: "5.0 over TLS".into(),
         since: Some("2023-11-14T22:13:20Z".into()),
@@ -375,8 +375,8 @@ pub(crate) fn one_client() -> ClientPage {
 pub(crate) fn retained() -> RetainedPage {
     let branch = |name: &&str| Branch {
         name: (*name).into(),
-        below: (name.len() % 2 == 0).then(|| "/retained?below=x".into()),
-        message: (name.len() % 3 != 0).then(|| "/retained?topic=x".into()),
+        below: (name.len().is_multiple_of(2)).then(|| "/retained?below=x".into()),
+        message: (!name.len().is_multiple_of(3)).then(|| "/retained?topic=x".into()),
         shown: *name == "kitchen",
         count: 1_204,
     };
@@ -414,12 +414,12 @@ pub(crate) fn retained() -> RetainedPage {
 pub(crate) fn diagnostics() -> DiagnosticsPage {
     let rejection = |(index, name): (usize, &&str)| Rejection {
         when: Foreign::of(format!("2023-11-14T22:13:2{index}Z")),
-        kind: if index % 2 == 0 { "connection".into() } else { "publish".into() },
+        kind: if index.is_multiple_of(2) { "connection".into() } else { "publish".into() },
         who: vec![(*name).into(), "192.0.2.7:53121".into()],
         times: index as u64,
         topic: (index % 2 == 1).then(|| HOSTILE[5].into()),
-        thumbprint: (index % 2 == 0).then(|| THUMBPRINT.into()),
-        authorize: index % 2 == 0,
+        thumbprint: (index.is_multiple_of(2)).then(|| THUMBPRINT.into()),
+        authorize: index.is_multiple_of(2),
         cause: "the certificate is trusted, and not listed as Authorized".into(),
         remedy: Some("list it under Client Certificates".into()),
         test: (index % 2 == 1)
@@ -436,6 +436,7 @@ pub(crate) fn diagnostics() -> DiagnosticsPage {
     });
     let slow = slow.collect();
     DiagnosticsPage {
+        form: form(),
         shell: shell(Page::Diagnostics),
         client: "".into(),
         topic: "".into(),
@@ -495,7 +496,7 @@ fn generation(number: u64) -> Generation {
         number,
         when: Some(Foreign::of(format!("2023-11-14T22:{:02}:20Z", number % 60))),
         author: "console from 127.0.0.1".into(),
-        comment: if number % 3 == 0 { HOSTILE[0].into() } else { "".into() },
+        comment: if number.is_multiple_of(3) { HOSTILE[0].into() } else { "".into() },
         changes: number % 7,
         current: number == 41,
         trial: false,

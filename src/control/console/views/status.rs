@@ -86,11 +86,10 @@ impl Tile {
 
     fn rate_text(&self) -> String {
         match (self.kind, self.history.as_slice()) {
-            (_, []) => String::new(),
             (Kind::Level, [.., before, now]) if now > before => format!("+{}", rate(now - before)),
             (Kind::Level, [.., before, now]) if now < before => format!("−{}", rate(before - now)),
-            (Kind::Level, _) => String::new(),
-            (_, [.., now]) => format!("{}/s", rate(*now)),
+            (Kind::Counter | Kind::Rejections, [.., now]) => format!("{}/s", rate(*now)),
+            _ => String::new(),
         }
     }
 

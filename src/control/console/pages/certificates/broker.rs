@@ -31,18 +31,21 @@ pub(super) fn router() -> Router<Console> {
 
 async fn page(visit: Visit) -> Shown {
     let mut notice = visit.notice();
-    let found = operations::show(&visit.app().desk).await.map(|of| of.answer).unwrap_or_else(|problem| {
-        notice.get_or_insert(told(&problem));
-        BrokerCertificateShown {
-            source: BrokerSource::None,
-            certificate: None,
-            names: Vec::new(),
-            renew_at: None,
-            renew_at_unix_secs: None,
-            doubts: Vec::new(),
-            stored: Vec::new(),
-        }
-    });
+    let found = operations::show(&visit.app().desk).await.map_or_else(
+        |problem| {
+            notice.get_or_insert(told(&problem));
+            BrokerCertificateShown {
+                source: BrokerSource::None,
+                certificate: None,
+                names: Vec::new(),
+                renew_at: None,
+                renew_at_unix_secs: None,
+                doubts: Vec::new(),
+                stored: Vec::new(),
+            }
+        },
+        |of| of.answer,
+    );
     let values = settings::values(&visit).await?;
     let shell = visit.shell_saying(Page::BrokerCertificate, notice).await?;
     let in_use = found.certificate.as_ref().map(|certificate| certificate.thumbprint.clone());

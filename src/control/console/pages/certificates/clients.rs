@@ -40,10 +40,13 @@ pub(super) fn router() -> Router<Console> {
 async fn page(visit: Visit) -> Shown {
     let mut notice = visit.notice();
     let desk = &visit.app().desk;
-    let found = operations::list(desk).await.map(|of| of.answer).unwrap_or_else(|problem| {
-        notice.get_or_insert(told(&problem));
-        Vec::new()
-    });
+    let found = operations::list(desk).await.map_or_else(
+        |problem| {
+            notice.get_or_insert(told(&problem));
+            Vec::new()
+        },
+        |of| of.answer,
+    );
     let changed = changed(&visit, "client_certificate").await?;
     let rejected = ops::rejected::list(desk, RejectedAsked::default()).await?;
     // Oldest first: the last one of each stays.
