@@ -23,7 +23,8 @@ impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let Problem { title, detail, remedy, status, .. } = self.0;
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let page = TroublePage { title: String::from(title).into(), detail: detail.into(), remedy: remedy.into() };
+        let page =
+            TroublePage { title: String::from(title).into(), detail: detail.into(), remedy: remedy.into() };
         (status, shown(&page)).into_response()
     }
 }

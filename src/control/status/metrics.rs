@@ -48,7 +48,7 @@ impl Collector for Scrape {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(family.encode_family(&[("quantile", quantile)])?)?;
         }
-        let of_shard: [(&str, &str, fn(&ShardStatus) -> u64); 4] = [
+        let of_shard: [OfShard; 4] = [
             ("shard_clients", "Connected clients of a shard", |s| s.clients),
             ("shard_sessions", "Sessions of a shard", |s| s.sessions),
             ("shard_output_bytes", "Bytes waiting for sockets of a shard", |s| s.output_bytes),
@@ -65,6 +65,10 @@ impl Collector for Scrape {
     }
 }
 
+/// Name, help, and what a shard says.
+type OfShard = (&'static str, &'static str, fn(&ShardStatus) -> u64);
+
+/// Name, help, value.
 type Row = (&'static str, &'static str, u64);
 
 fn gauges(s: &Status) -> [Row; 11] {

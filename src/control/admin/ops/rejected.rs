@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::desk::Desk;
 use super::super::problem::Problem;
 use crate::policy::certificates::CommonName;
+use crate::policy::rules::RuleIndex;
 use crate::policy::{Attempt, CertificateRefusal, Ground, Rejection};
 
 /// From where on.
@@ -97,7 +98,7 @@ fn shown(one: &Rejection, listener: Option<String>) -> RejectionShown {
         cause: one.cause.clone(),
         remedy: remedy(one).to_owned(),
         rule: match &one.ground {
-            Ground::Rules { decided } => decided.map(|rule| rule.position()),
+            Ground::Rules { decided } => decided.map(RuleIndex::position),
             _ => None,
         },
         peer: one.peer.map(|peer| peer.to_string()),
