@@ -93,9 +93,6 @@ impl Driver {
         self.send();
         self.net.take_effects(&mut self.shard);
         let flushed = self.net.flush(&mut self.shard);
-        if self.shard.awaits_flush() {
-            self.shard.handle_flushed(self.clock.now());
-        }
         self.hand_over_traced();
         if self.stop_by.is_some_and(|by| by <= now || (self.net.is_empty() && self.port.has_sent_all())) {
             return Next::End;

@@ -89,10 +89,9 @@ pub(super) struct Connection {
     pub(super) visit: Time,
     /// When its CONNECT was accepted.
     pub(super) connected: Time,
-    /// Of this connection: bytes of whole packets taken and of output sent, and messages received. Counted by reads and
-    /// flushes, so that no delivery pays for it.
+    /// Of this connection: bytes of whole packets taken, and messages received. Counted by reads, so that no message pays
+    /// for it.
     pub(super) bytes_received: u64,
-    pub(super) bytes_sent: u64,
     pub(super) messages_received: u64,
     /// The head of a packet whose rest has not arrived; while paused, everything that came.
     pub(super) partial: Vec<u8>,
@@ -131,7 +130,6 @@ impl Default for Connection {
             visit: Time::NEVER,
             connected: Time::default(),
             bytes_received: 0,
-            bytes_sent: 0,
             messages_received: 0,
             partial: Vec::new(),
             introduced: None,
@@ -179,14 +177,17 @@ pub(super) struct Outbound {
     queued: u8,
     /// Bytes kept free in front of what waits, for the driver's own header.
     headroom: u8,
-    /// Of what waits the first so many bytes were looked at for tracing. Only kept while something is traced.
-    traced: usize,
+    /// Bytes sent since the connection was opened, the driver's own headers included.
+    sent: u64,
+    /// Up to here, counted as `sent` is, what was written was looked at for tracing. Only kept while something is
+    /// traced.
+    traced: u64,
 }
 
 impl Default for Outbound {
     fn default() -> Outbound {
         let (buf, head, blocked, slow, taken) = (Vec::new(), 0, false, Time::NEVER, 0);
-        Outbound { buf, head, blocked, slow, taken, queued: 0, headroom: 0, traced: 0 }
+        Outbound { buf, head, blocked, slow, taken, queued: 0, headroom: 0, sent: 0, traced: 0 }
     }
 }
 
@@ -222,17 +223,23 @@ impl Outbound {
         let start = self.head - header.len();
         self.buf[start..self.head].copy_from_slice(header);
         self.head = start;
-        self.traced += header.len();
+        self.traced += header.len() as u64;
+    }
+
+    /// Bytes sent since the connection was opened.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.sent
     }
 
     /// What waits and was not looked at for tracing: whole packets.
     pub(super) fn untraced(&self) -> &[u8] {
-        self.bytes().get(self.traced..).unwrap_or_default()
+        let traced = self.traced.saturating_sub(self.sent) as usize;
+        self.bytes().get(traced..).unwrap_or_default()
     }
 
     /// All that waits was looked at.
     pub(super) fn mark_traced(&mut self) {
-        self.traced = self.len();
+        self.traced = self.sent + self.len() as u64;
     }
 
     /// Whether some of it has waited since the last flush.
@@ -243,7 +250,7 @@ impl Outbound {
     /// Puts so many bytes in front of what waits, and answers all of it.
     pub(super) fn make_room(&mut self, bytes: usize) -> &mut [u8] {
         self.head -= bytes;
-        self.traced += bytes;
+        self.traced += bytes as u64;
         &mut self.buf[self.head..]
     }
 
@@ -340,7 +347,7 @@ impl Dirty {
     /// is no progress.
     pub(super) fn sent(&mut self, out: &mut Outbound, bytes: usize, now: Time, enough: usize) -> bool {
         out.head += bytes;
-        out.traced = out.traced.saturating_sub(bytes);
+        out.sent += bytes as u64;
         if out.head < out.buf.len() {
             out.blocked = true;
             out.taken += bytes;
@@ -372,7 +379,7 @@ impl Dirty {
     /// The connection is gone.
     pub(super) fn discard(&mut self, out: &mut Outbound) {
         out.head = 0;
-        (out.headroom, out.traced) = (0, 0);
+        (out.headroom, out.sent, out.traced) = (0, 0, 0);
         out.blocked = false;
         (out.slow, out.taken) = (Time::NEVER, 0);
         self.give_back(&mut out.buf);

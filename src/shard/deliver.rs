@@ -89,7 +89,9 @@ impl Shard {
         sweeping || connecting || !self.work.queue.is_empty()
     }
 
-    /// Delivers as much as the budget allows. True when done.
+    /// Delivers as much as the budget allows. True when done. Apart from the rest of a turn, so that nothing there takes
+    /// registers from its loop.
+    #[inline(never)]
     fn deliver(&mut self, d: &mut Delivery, budget: &mut usize) -> bool {
         let mut encodings = std::mem::take(&mut self.encodings);
         encodings.reset();

@@ -1,8 +1,8 @@
 //! How long publications take inside the broker: from the turn in which a publisher's packet was read to the flush that
 //! carried its last append on a shard. Recorded once for each run and shard with subscribers, not for each delivery.
 //!
-//! What waits in backlogs, or for a socket that is full, waits for its client and is not counted. The clock is the
-//! driver's, read once after a flush, and only if something waits to be recorded.
+//! What waits in backlogs, or for a socket that is full, waits for its client and is not counted. The end of a flush is
+//! the beginning of the turn that follows it at once, so that no clock is read for this.
 
 use std::collections::VecDeque;
 
@@ -73,7 +73,7 @@ pub(super) struct Flushing {
 impl Flushing {
     /// A run has been appended to the output of connections that stand in the queue up to `tail`; `flushed` of it have
     /// been taken.
-    #[inline]
+    #[inline(never)]
     fn delivered(&mut self, arrived: Time, tail: u64, flushed: u64) {
         if tail == flushed {
             return; // only to sockets that are full
@@ -100,21 +100,23 @@ impl Shard {
         }
     }
 
-    /// Whether [`Shard::handle_flushed`] has something to record.
+    /// A turn begins: what the last flush carried is recorded.
     #[inline]
-    pub fn awaits_flush(&self) -> bool {
-        !self.flushing.waiting.is_empty()
+    pub(super) fn record_flushed(&mut self) {
+        if !self.flushing.waiting.is_empty() {
+            self.record_latency();
+        }
     }
 
-    /// A flush is over, at this time by a clock that was read just now.
-    pub fn handle_flushed(&mut self, now: Time) {
+    #[inline(never)]
+    fn record_latency(&mut self) {
         let (flushed, _) = self.dirty.deliveries();
         let Flushing { waiting, latency } = &mut self.flushing;
         while let Some(&Waiting { arrived, tail, runs }) = waiting.front()
             && tail <= flushed
         {
             waiting.pop_front();
-            latency.record(u64::try_from(now.since(arrived).as_micros()).unwrap_or(u64::MAX), runs);
+            latency.record(self.now.0.saturating_sub(arrived.0), runs);
         }
     }
 

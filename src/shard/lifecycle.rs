@@ -223,6 +223,7 @@ impl Shard {
     /// What time it is, once a turn before anything else. Visits whoever is due.
     pub fn handle_time(&mut self, now: Time) {
         self.now = self.now.max(now);
+        self.record_flushed();
         self.rejections.begin_turn();
         let mut due = std::mem::take(&mut self.due);
         self.wheel.expire(self.now, &mut due);

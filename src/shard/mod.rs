@@ -10,8 +10,8 @@
 //! 4. `poll_effect()` until `None`: `Pause`, `Resume` at once; `Close` after step 5's flush of that connection.
 //! 5. Flush: `next_dirty()` up to [`FLUSHES_PER_TURN`] times; for each `output(conn)` to the socket, then
 //!    `handle_sent(conn, bytes)`. Less than all: `handle_sent`, then `handle_writable` once the socket has room
-//!    (until then the connection does not come back from `next_dirty`). `has_dirty()` = do not sleep. Then, if
-//!    `awaits_flush()`, `handle_flushed(now)` with the clock read anew; `take_traced()`.
+//!    (until then the connection does not come back from `next_dirty`). `has_dirty()` = do not sleep. Then
+//!    `take_traced()`.
 //! 6. After a turn that took input or flushed, another (a flush can make messages, work and effects); else sleep
 //!    until `deadline()`.
 //!
@@ -448,7 +448,6 @@ impl Shard {
         if c.generation != conn.generation || c.phase == Phase::Free {
             return;
         }
-        c.bytes_sent += bytes as u64;
         let was_slow = c.out.is_slow();
         let enough = self.snapshot.limits.output_stall_bytes as usize;
         let all = self.dirty.sent(&mut c.out, bytes, self.now, enough);

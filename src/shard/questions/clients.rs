@@ -234,7 +234,7 @@ impl Shard {
             Measure::Subscriptions => c.subscriptions.len() as u64,
             Measure::OutputBytes => connection.map_or(0, |c| c.out.len() as u64),
             Measure::BytesReceived => connection.map_or(0, |c| c.bytes_received),
-            Measure::BytesSent => connection.map_or(0, |c| c.bytes_sent),
+            Measure::BytesSent => connection.map_or(0, |c| c.out.sent_bytes()),
             Measure::MessagesReceived => connection.map_or(0, |c| c.messages_received),
         }
     }
@@ -294,7 +294,7 @@ impl Shard {
             }),
             output_bytes: connection.out.len(),
             bytes_received: connection.bytes_received,
-            bytes_sent: connection.bytes_sent,
+            bytes_sent: connection.out.sent_bytes(),
             messages_received: connection.messages_received,
         })
     }

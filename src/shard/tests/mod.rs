@@ -99,9 +99,6 @@ impl Broker {
                 self.shards[at].handle_sent(conn, bytes.len());
                 busy = true;
             }
-            if self.shards[at].awaits_flush() {
-                self.shards[at].handle_flushed(self.now);
-            }
             while let Some(effect) = self.shards[at].poll_effect() {
                 busy = true;
                 if let Effect::Close { conn, cause } = effect {
