@@ -151,7 +151,7 @@ fn matching(what: &'static str, kind: Kind, text: &str) -> Matching {
     Matching { what, kind, text: text.into() }
 }
 
-pub(crate) fn rules() -> RulesPage {
+fn rule_rows() -> Vec<RuleRow> {
     let rule = |index: usize, name: &str, access, client, topic| RuleRow {
         index,
         last: index == 3,
@@ -195,13 +195,17 @@ pub(crate) fn rules() -> RulesPage {
         ),
     ];
     rules[2].findings.push("it can never decide: rule 1 “secrets” comes first for all of its topics".into());
+    rules
+}
+
+pub(crate) fn rules() -> RulesPage {
     RulesPage {
         shell: shell(Page::TopicAccessRules),
         form: form(),
         banners: vec![
             "topic rules are there and do not apply: no enabled listener requires client certificates".into(),
         ],
-        rules,
+        rules: rule_rows(),
         blank: Editor {
             client: matching("client", Kind::All, ""),
             topic: matching("topic", Kind::All, ""),
