@@ -56,18 +56,25 @@ fn is_open(path: &str) -> bool {
 /// Lets through who may.
 pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let wants_page = parts.method == Method::GET
-        && !parts.uri.path().starts_with("/api/")
+    let wants_page = !parts.uri.path().starts_with("/api/")
         && header_text(&parts.headers, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     let response = match judge(&parts, &access, Instant::now()) {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(problem) if problem.status == 401 && wants_page => Redirect::to("/login").into_response(),
+        Err(problem) if problem.status == 401 && wants_page => Redirect::to(&login(&parts)).into_response(),
         Err(problem) => problem.into_response(),
     };
     with_safe_headers(response)
+}
+
+/// Where a browser logs in, and then comes back to the page that it wanted.
+fn login(parts: &Parts) -> String {
+    match parts.uri.path() {
+        path if parts.method == Method::GET && path.len() > 1 => format!("/login?next={path}"),
+        _ => "/login".into(),
+    }
 }
 
 /// Who asks.

@@ -1,6 +1,6 @@
 // A broker of its own, a browser, and clients that others wrote, for tests of the console.
 //
-// TIDEMQ: the program; TIDEMQ_CONSOLE_JS: the folder that holds node_modules.
+// TIDEMQ: the program; TIDEMQ_CONSOLE_JS: the folder that holds node_modules, as tests/run has filled it.
 
 import assert from "node:assert/strict";
 import { spawn, execFile } from "node:child_process";
@@ -11,7 +11,7 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 
-const modules = createRequire(path.join(process.env.TIDEMQ_CONSOLE_JS ?? ".", "package.json"));
+const modules = createRequire(path.resolve(process.env.TIDEMQ_CONSOLE_JS ?? "target/console-js", "package.json"));
 const { chromium } = modules("playwright-core");
 const { AxeBuilder } = modules("@axe-core/playwright");
 export const mqtt = modules("mqtt");

@@ -151,7 +151,7 @@ fn matching(what: &'static str, kind: Kind, text: &str) -> Matching {
     Matching { what, kind, text: text.into() }
 }
 
-fn four_rules() -> Vec<RuleRow> {
+fn rule_rows() -> Vec<RuleRow> {
     let rule = |index: usize, name: &str, access, client, topic| RuleRow {
         index,
         last: index == 3,
@@ -205,7 +205,7 @@ pub(crate) fn rules() -> RulesPage {
         banners: vec![
             "topic rules are there and do not apply: no enabled listener requires client certificates".into(),
         ],
-        rules: four_rules(),
+        rules: rule_rows(),
         blank: Editor {
             client: matching("client", Kind::All, ""),
             topic: matching("topic", Kind::All, ""),
