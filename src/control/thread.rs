@@ -30,6 +30,9 @@ use crate::policy::Generation;
 use crate::policy::trace::{TraceProblem, TraceSpec};
 use crate::shard;
 
+/// Between two tries to take back what was not confirmed.
+const REVERT_PAUSE: Duration = Duration::from_secs(10);
+
 /// Something the control thread is to do.
 pub(super) enum Event {
     /// Stop in order.
@@ -132,6 +135,8 @@ pub(super) struct Control {
     history: History,
     /// When the next point of it is taken.
     point_due: Instant,
+    /// A revert that failed is not tried again before.
+    revert_again: Instant,
     /// What the point before had measured of latency.
     measured: shard::Latency,
     watchdog: Option<Watchdog>,
@@ -185,6 +190,7 @@ impl Control {
             running,
             history,
             point_due,
+            revert_again: Instant::now(),
             measured: shard::Latency::default(),
             watchdog,
             tracing,
@@ -250,6 +256,8 @@ impl Control {
             if self.point_due <= now {
                 self.tracing.tidy(Some(running.node()));
                 self.point_due = now + Duration::from_secs(FINE_SECS);
+                // Shards keep a few: what they hand over now is kept longer.
+                running.node().rejections(u64::MAX);
                 let reports = running.reports();
                 let status = gather(self.applied.generation.0, running.uptime(), &reports);
                 let measured = measured(&reports);
@@ -259,7 +267,8 @@ impl Control {
             }
         }
         self.entrance.look_after();
-        if self.store.pending().is_some_and(|pending| pending.is_over(secure::now())) {
+        let over = self.store.pending().is_some_and(|pending| pending.is_over(secure::now()));
+        if over && self.revert_again <= now {
             self.revert();
         }
         if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.due() <= now) {
@@ -347,7 +356,8 @@ impl Control {
         Ok(confirmed)
     }
 
-    /// Takes back what was not confirmed in time.
+    /// Takes back what was not confirmed in time. What cannot be taken back now, because a port is taken perhaps, is tried
+    /// again and again: that was promised.
     fn revert(&mut self) {
         match self.apply(Asked::Revert) {
             Ok(report) => {
@@ -355,11 +365,8 @@ impl Control {
                 self.tell("reverted", report.summary);
             }
             Err(error) => {
-                tracing::error!("what was not confirmed in time cannot be taken back: {error}");
-                // It would be tried again and again.
-                if let Err(error) = self.store.confirm() {
-                    tracing::error!("{error}");
-                }
+                tracing::error!("what was not confirmed in time cannot be taken back yet: {error}");
+                self.revert_again = Instant::now() + REVERT_PAUSE;
             }
         }
     }
@@ -368,7 +375,7 @@ impl Control {
     fn revert_due(&self) -> Option<Instant> {
         let pending = self.store.pending()?;
         let left = u64::try_from(pending.until - secure::now()).unwrap_or(0);
-        Some(Instant::now() + Duration::from_secs(left))
+        Some((Instant::now() + Duration::from_secs(left)).max(self.revert_again))
     }
 
     fn tell(&self, kind: &str, text: String) {

@@ -26,7 +26,7 @@ pub(super) const ADMIN: SectionDoc = SectionDoc {
              and the name of this machine. A page of another name is refused, so that none can pretend to be it.",
         ),
         secret("admin.password", "Password", Some("")).says(
-            "A password besides the token: its argon2id hash in PHC format, as `tidemq user passwd` makes it. Empty: the \
+            "A password besides the token: its argon2id hash in PHC format, as `tidemq console --set-password` makes it. Empty: the \
              token alone.",
         ),
     ],
