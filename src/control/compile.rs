@@ -98,13 +98,18 @@ pub fn compile(
     Ok(Compiled { snapshot, listeners, identity, sys_interval, admin, log, diagnostics, warnings })
 }
 
-fn snapshot(config: &Config, generation: Generation, trust: Arc<dyn Trust>) -> Snapshot {
-    let certificates = CertificatePolicy {
+/// The options about client certificates and the list of a configuration, as the judge takes them.
+pub(super) fn certificate_policy(config: &Config, trust: Arc<dyn Trust>) -> CertificatePolicy {
+    CertificatePolicy {
         trusted_authorized_only: config.certificates.trusted_authorized_only,
         any_authorized: config.certificates.any_authorized,
         listed: config.client_certificates.iter().map(|listed| (listed.thumbprint, listed.status)).collect(),
         trust,
-    };
+    }
+}
+
+fn snapshot(config: &Config, generation: Generation, trust: Arc<dyn Trust>) -> Snapshot {
+    let certificates = certificate_policy(config, trust);
     let users = config.users.iter().map(|user| (user.name.clone().into_boxed_str(), user.password.clone()));
     let rules = config.rules_apply().then(|| {
         let rules = Rules::compile(config.rules.clone());

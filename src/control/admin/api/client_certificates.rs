@@ -10,6 +10,7 @@ use super::super::ops::client_certificates::{
     self, ClientCertificateChange, ClientCertificateNew, ClientCertificateShown, RejectedAuthorized,
 };
 use super::super::ops::issuing::{self, ClientIssue, ClientIssued, ClientSign};
+use super::super::ops::presenting::{self, CertificateTrial, CertificateVerdict};
 use super::super::problem::Problem;
 use super::of_draft::{IfMatch, created, file, gone, shown};
 
@@ -42,6 +43,16 @@ pub(super) async fn authorize_rejected(
     body::Json(asked): body::Json<RejectedAuthorized>,
 ) -> Result<Response, Problem> {
     Ok(created(client_certificates::authorize_rejected(&app.desk, asked, expected.if_match).await?))
+}
+
+/// Says what would become of a client that presents a certificate, where one is required. Nobody connects.
+#[utoipa::path(post, path = "/api/v1/client-certificates/try", tag = TAG, request_body = CertificateTrial,
+    responses((status = 200, body = CertificateVerdict)))]
+pub(super) async fn present(
+    State(app): State<App>,
+    body::Json(asked): body::Json<CertificateTrial>,
+) -> Result<Response, Problem> {
+    Ok(shown(presenting::present(&app.desk, asked).await?))
 }
 
 /// Changes how a certificate is listed in the draft, and what it is called; lists one that was issued here.

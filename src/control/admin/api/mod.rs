@@ -122,6 +122,7 @@ fn edits() -> OpenApiRouter<App> {
         .routes(routes!(broker_certificate::download))
         .routes(routes!(client_certificates::list, client_certificates::add))
         .routes(routes!(client_certificates::authorize_rejected))
+        .routes(routes!(client_certificates::present))
         .routes(routes!(client_certificates::change, client_certificates::remove))
         .routes(routes!(client_certificates::download))
         .routes(routes!(client_certificates::issue))

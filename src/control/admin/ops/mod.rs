@@ -12,6 +12,7 @@ pub(in crate::control) mod draft;
 pub(in crate::control) mod editing;
 pub(in crate::control) mod issuing;
 mod named;
+pub(in crate::control) mod presenting;
 pub(in crate::control) mod rejected;
 pub(in crate::control) mod retained;
 pub(in crate::control) mod rules;

@@ -133,6 +133,17 @@ pub(crate) struct ClientCertificatesPage {
     pub(crate) warnings: Vec<Foreign>,
     pub(crate) list: List,
     pub(crate) certificates: Vec<ListedCertificate>,
+    /// A certificate that was tried.
+    pub(crate) trial: Option<Trial>,
+}
+
+/// What would become of a certificate that was tried.
+pub(crate) struct Trial {
+    /// As it was pasted.
+    pub(crate) pem: Foreign,
+    pub(crate) accepted: bool,
+    /// Whose it is, and why it is refused.
+    pub(crate) said: Vec<Foreign>,
 }
 
 /// A client certificate that is listed.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::access::{User, UsersPage};
 use super::certificates::{
     AuthoritiesPage, Authority, BrokerCertificatePage, ClientCertificatesPage, Life, ListedCertificate,
-    Presented, Status,
+    Presented, Status, Trial as Tried,
 };
 use super::clients::{Client, ClientPage, ClientsPage, Subscription};
 use super::diagnostics::{DiagnosticsPage, Rejection, Slow};
@@ -312,6 +312,11 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         warnings: vec!["device4 and device5 are certificates of one name".into()],
         list,
         certificates,
+        trial: Some(Tried {
+            pem: HOSTILE[0].into(),
+            accepted: false,
+            said: HOSTILE.map(Foreign::from).to_vec(),
+        }),
     }
 }
 

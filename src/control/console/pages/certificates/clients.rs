@@ -12,15 +12,19 @@ use crate::control::admin::ops::client_certificates::{
     self as operations, ClientCertificateChange, ClientCertificateNew, ClientCertificateShown, ClientListing,
     ClientStatus, RejectedAuthorized,
 };
+use crate::control::admin::ops::presenting::{self, CertificateTrial};
 use crate::control::admin::ops::rejected::RejectedAsked;
+use crate::control::admin::ops::rules::Which;
 use crate::control::admin::problem::Problem;
 use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit, outside};
 use crate::control::console::pages::Shown;
 use crate::control::console::pages::settings;
 use crate::control::console::text::{Foreign, plural};
-use crate::control::console::trouble::{shown, told};
-use crate::control::console::views::certificates::{ClientCertificatesPage, ListedCertificate, Status};
+use crate::control::console::trouble::{Trouble, shown, told};
+use crate::control::console::views::certificates::{
+    ClientCertificatesPage, ListedCertificate, Status, Trial,
+};
 use crate::control::console::views::form::Form;
 use crate::control::console::views::list::List;
 use crate::control::console::views::shell::{Notice, Page};
@@ -32,13 +36,22 @@ pub(super) fn router() -> Router<Console> {
         .route(PATH, get(page))
         .route("/configuration/client-certificates/add", post(add))
         .route("/configuration/client-certificates/authorize-rejected", post(authorize_rejected))
+        .route("/configuration/client-certificates/try", post(present))
         .route("/configuration/client-certificates/status", post(status))
         .route("/configuration/client-certificates/remove", post(remove))
         .route("/configuration/client-certificates/export", get(export))
 }
 
 async fn page(visit: Visit) -> Shown {
-    let mut notice = visit.notice();
+    let notice = visit.notice();
+    Ok(shown(&with(&visit, None, notice).await?))
+}
+
+async fn with(
+    visit: &Visit,
+    trial: Option<Trial>,
+    mut notice: Option<Notice>,
+) -> Result<ClientCertificatesPage, Trouble> {
     let desk = &visit.app().desk;
     let found = operations::list(desk).await.map_or_else(
         |problem| {
@@ -47,7 +60,7 @@ async fn page(visit: Visit) -> Shown {
         },
         |of| of.answer,
     );
-    let changed = changed(&visit, "client_certificate").await?;
+    let changed = changed(visit, "client_certificate").await?;
     let rejected = ops::rejected::list(desk, RejectedAsked::default()).await?;
     // Oldest first: the last one of each stays.
     let mut refused: HashMap<String, Foreign> = HashMap::new();
@@ -56,7 +69,7 @@ async fn page(visit: Visit) -> Shown {
             refused.insert(certificate.thumbprint.clone(), outside(format!("{}, {}", one.cause, one.at)));
         }
     }
-    let (form, _) = settings::form(&visit).await?;
+    let (form, _) = settings::form(visit).await?;
     let query = visit.asked("q").to_lowercase();
     let rows: Vec<ListedCertificate> = found
         .iter()
@@ -69,13 +82,14 @@ async fn page(visit: Visit) -> Shown {
         .collect();
     let (list, certificates) = List::of(PATH, visit.asked("q"), visit.number("offset").unwrap_or(0), rows);
     let shell = visit.shell_saying(Page::ClientCertificates, notice).await?;
-    Ok(shown(&ClientCertificatesPage {
+    Ok(ClientCertificatesPage {
         shell,
         matters: matters(&form),
         warnings: twins(&found),
         list,
         certificates,
-    }))
+        trial,
+    })
 }
 
 /// Where "Authorized" matters, to the end of a sentence.
@@ -170,6 +184,31 @@ async fn added(visit: &Visit, fields: &Fields) -> Result<Notice, Problem> {
     ));
     notice.lines = names;
     Ok(notice)
+}
+
+async fn present(visit: Visit, fields: Fields) -> Shown {
+    let tried = tried(&visit, &fields).await;
+    let (trial, notice) = match tried {
+        Ok(trial) => (Some(trial), None),
+        Err(problem) => (None, Some(told(&problem))),
+    };
+    Ok(shown(&with(&visit, trial, notice).await?))
+}
+
+async fn tried(visit: &Visit, fields: &Fields) -> Result<Trial, Problem> {
+    let pem = fields.text("pem");
+    let asked = CertificateTrial { data: pasted(pem)?, password: None, of: Which::Draft };
+    let verdict = presenting::present(&visit.app().desk, asked).await?.answer;
+    let name = verdict
+        .client_name
+        .map_or("it has no client name, or several".into(), |name| format!("client name {name}"));
+    let trusted = if verdict.trusted { "it is trusted" } else { "it is not trusted" };
+    let said = [Some(verdict.subject), Some(name), Some(trusted.into()), verdict.refusal];
+    Ok(Trial {
+        pem: outside(pem),
+        accepted: verdict.accepted,
+        said: said.into_iter().flatten().map(outside).collect(),
+    })
 }
 
 async fn authorize_rejected(visit: Visit, fields: Fields) -> Response {
