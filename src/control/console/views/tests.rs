@@ -41,6 +41,15 @@ fn hostile_names_are_on_the_pages_as_text() {
 }
 
 #[test]
+fn no_attribute_holds_the_markup_of_text_from_outside() {
+    for (name, page) in sample::all() {
+        let attributes = page.split("=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let marked = attributes.filter(|value| value.contains("<bdi>") || value.contains("<b class"));
+        assert_eq!(marked.collect::<Vec<_>>(), [""; 0], "{name}");
+    }
+}
+
+#[test]
 fn nothing_needs_inline_script_or_style() {
     for (name, page) in sample::all() {
         for tag in tags(&page) {
