@@ -201,9 +201,17 @@ scenario(
     const url = `mqtts://127.0.0.1:${broker.tls}`;
     const options = { ca, cert: pem, key: pem, clientId: "stranger", checkServerIdentity: () => undefined, rejectUnauthorized: false };
     await assert.rejects(connected(url, options));
+    const attempt = async () => {
+      await page.goto(`${broker.url}/configuration/client-certificates`);
+      await page.getByLabel("Certificate to try").fill(pem);
+      await page.getByRole("button", { name: "Try", exact: true }).click();
+      return page.locator(".verdict").innerText();
+    };
+    assert.match(await attempt(), /REFUSED[^]*stranger[^]*trusted but not listed as Authorized/);
     await page.goto(`${broker.url}/diagnostics`);
     await page.getByRole("button", { name: "Authorize this certificate" }).first().click();
     await page.getByText("is listed as Authorized in the draft").waitFor();
+    assert.match(await attempt(), /ACCEPTED/);
     await apply(page);
     const client = await connected(url, options);
     await client.endAsync();
