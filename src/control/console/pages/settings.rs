@@ -102,9 +102,16 @@ async fn page(visit: &Visit, form: Form, notice: Option<Notice>) -> Shown {
     }))
 }
 
+/// What a limit means and what may stand there; a bound that nobody comes near is not mentioned.
 fn hint(field: &FieldDoc) -> String {
-    let unit = field.unit.filter(|unit| *unit != "bytes").map(|unit| format!("; {unit}")).unwrap_or_default();
-    format!("{} ({}{unit})", field.doc, field.takes())
+    const FAR: u64 = u32::MAX as u64;
+    let unit = field.unit.filter(|unit| *unit != "bytes").map(|unit| format!(" {unit}")).unwrap_or_default();
+    let takes = match field.kind {
+        Kind::Number { least, most } if most >= FAR => format!("{least} or more{unit}"),
+        Kind::Size { least, most } if most >= FAR => format!("{} or more", size::format(least)),
+        _ => format!("{}{unit}", field.takes()),
+    };
+    format!("{} ({takes})", field.doc)
 }
 
 async fn save(visit: Visit, fields: Fields) -> Shown {

@@ -127,7 +127,7 @@ pub(crate) struct Presented {
 #[template(path = "client_certificates.html")]
 pub(crate) struct ClientCertificatesPage {
     pub(crate) shell: Shell,
-    /// Where "Authorized" matters, to the end of a sentence.
+    /// Whether "Authorized" matters, in a sentence.
     pub(crate) matters: &'static str,
     /// Such as two certificates of one name.
     pub(crate) warnings: Vec<Foreign>,

@@ -308,7 +308,7 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         List::of("/configuration/client-certificates", "", 0, (0..9).map(certificate).collect());
     ClientCertificatesPage {
         shell: shell(Page::ClientCertificates),
-        matters: "“Accept trusted authorized client certificates only” or “Accept any authorized client certificate” is on.",
+        matters: "Of the trusted ones only what is listed as Authorized is accepted.",
         warnings: vec!["device4 and device5 are certificates of one name".into()],
         list,
         certificates,

@@ -92,17 +92,17 @@ async fn with(
     })
 }
 
-/// Where "Authorized" matters, to the end of a sentence.
+/// Whether "Authorized" matters, in a sentence.
 fn matters(form: &Form) -> &'static str {
     let only = form.on("certificates.trusted_authorized_only");
     let any = form.on("certificates.any_authorized");
     match (only, any) {
-        (true, true) => "it does: only what is listed is accepted, whoever has issued it.",
-        (true, false) => "it does: of the trusted ones only what is listed is accepted.",
-        (false, true) => "it does: what is listed is accepted even if nobody trusts it.",
+        (true, true) => "Only what is listed as Authorized is accepted, whoever has issued it.",
+        (true, false) => "Of the trusted ones only what is listed as Authorized is accepted.",
+        (false, true) => "What is listed as Authorized is accepted even if nobody trusts it.",
         (false, false) => {
-            "“Accept trusted authorized client certificates only” or “Accept any authorized client certificate” is on, \
-             and neither is."
+            "“Authorized” has an effect once “Accept trusted authorized client certificates only” or “Accept any \
+             authorized client certificate” is on."
         }
     }
 }
