@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Form, extract::rejection::FormRejection};
@@ -27,7 +28,8 @@ pub(super) struct Visit {
     console: Console,
     pub(super) theme: Theme,
     query: HashMap<String, String>,
-    here: String,
+    /// Where it is; nothing: something was posted.
+    here: Option<String>,
     author: String,
 }
 
@@ -39,7 +41,9 @@ impl FromRequestParts<Console> for Visit {
         let theme = jar.get(THEME).map_or(Theme::Auto, |cookie| Theme::named(cookie.value()));
         // A query that is none asks for nothing.
         let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
-        let here = without_notice(parts.uri.path_and_query().map_or("/status", |here| here.as_str()));
+        // What was posted cannot be asked for.
+        let here = parts.uri.path_and_query().filter(|_| parts.method == Method::GET);
+        let here = here.map(|here| without_notice(here.as_str()));
         let author = parts.extensions.get::<Caller>().map(|caller| caller.author.clone()).unwrap_or_default();
         Ok(Visit { console: console.clone(), theme, query, here, author })
     }
@@ -105,7 +109,7 @@ impl Visit {
             etag: summary.pending.hash.clone(),
             trial,
             notice,
-            here: self.here.clone(),
+            here: self.here.clone().unwrap_or_else(|| page.path().to_owned()),
         })
     }
 

@@ -122,10 +122,11 @@ export function send(form, button = null) {
 
 /** Takes header, countdown and what edits are made against from a page that came later. */
 export function takeHeader(found) {
+  const here = one('[data-header] input[name="here"]')?.value ?? location.pathname;
   const open = one("[data-apply-menu][open]");
   const etag = one("[data-header]", found)?.dataset.etag;
   if (etag) for (const field of all('input[name="etag"]')) field.value = etag;
   if (!open) swap("[data-header]", found);
   swap("[data-trial]", found);
-  for (const field of all('[data-header] input[name="here"], [data-trial] input[name="here"]')) field.value = location.pathname + location.search;
+  for (const field of all('[data-header] input[name="here"], [data-trial] input[name="here"]')) field.value = here;
 }
