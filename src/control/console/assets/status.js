@@ -1,4 +1,4 @@
-// Status, live: the values every two seconds, the charts from the history every fifteen, only while somebody looks.
+// Status, live: the values every five seconds, the charts from the history every fifteen, only while somebody looks.
 
 import { percentiles, spark } from "./chart.js";
 import { all, api, bytes, count, element, micros, one, rate, shape, whileSeen } from "./dom.js";
@@ -109,5 +109,6 @@ async function charts() {
   }
 }
 
-whileSeen(2000, values);
+// A look at the shards wakes them: not more often than the broker itself looks.
+whileSeen(5000, values);
 whileSeen(15000, charts);
