@@ -121,7 +121,12 @@ function drive(mqtt, speak, encryption = () => ({})) {
         });
       });
       client.on("message", message);
-      client.on("error", (error) => (outcome === "connected" ? problem(error) : refused(error)));
+      client.on("error", (error) => {
+        // The library may still acknowledge a message on a stream that it has ended itself.
+        if (error.code === "ERR_STREAM_WRITE_AFTER_END") return;
+        if (outcome === "connected") problem(error);
+        else refused(error);
+      });
       client.on("close", () => refused("the connection was closed"));
       client.on("packetreceive", (packet) => {
         if (packet.cmd === "suback") say("subscribed", { reason: packet.granted[0] });
