@@ -129,7 +129,9 @@ fn explain(path: Option<&str>) -> Result<ExitCode, Failure> {
     for section in reference::sections() {
         let fields: Vec<&FieldDoc> = section.fields.iter().filter(|field| wanted(section, field)).collect();
         if fields.len() > 1 {
-            text.push(format!("[{}] {}", section.path, section.doc));
+            // The fields that stand in front of all sections have no name of one.
+            let name = if section.path.is_empty() { String::new() } else { format!("[{}] ", section.path) };
+            text.push(format!("{name}{}", section.doc));
         }
         text.extend(fields.iter().map(|field| explained(field)));
         found.extend(fields);
