@@ -99,8 +99,11 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
             sides.entry(path).or_default()[side] = Some(field);
         }
     }
-    let value = |field: &Option<Field>| field.as_ref().map(|field| field.value.clone());
-    let shown = |field: &Option<Field>| field.as_ref().map(|field| field.value.shown());
+    // A field that says nothing is as good as one that is not there.
+    let value = |field: &Option<Field>| {
+        field.as_ref().map(|field| field.value.clone()).filter(|value| *value != Plain::Nothing)
+    };
+    let shown = |field: &Option<Field>| value(field).map(|value| value.shown());
     let differ = sides.into_iter().filter(|(_, [before, after])| value(before) != value(after));
     let change = |(path, [before, after]): (String, [Option<Field>; 2])| {
         let effect = before.as_ref().or(after.as_ref()).map_or(Effect::Live, |field| field.effect);
@@ -186,7 +189,13 @@ mod tests {
         assert!(gone.iter().all(|change| change.path.starts_with("listener[1].") && change.after.is_none()));
         let back = diff(&after, &before);
         assert!(back.iter().all(|change| change.before.is_none() && change.after.is_some()));
+        // One of plain TCP says nothing of WebSocket.
+        after.listeners.clear();
+        let all = diff(&before, &after);
+        assert_eq!(all.len(), 12, "{all:?}");
+        assert!(all.iter().all(|change| change.before.is_some()), "{all:?}");
     }
+
     const THUMBPRINT: &str = "ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01ab01";
     const HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ";

@@ -31,7 +31,7 @@ impl FileFault {
 }
 
 /// What Apply does to the disk.
-pub(super) trait Disk {
+pub(super) trait Disk: Send {
     /// Writes a whole file, readable by its owner only, and waits until it is on the disk.
     fn write_synced(&self, path: &Path, bytes: &[u8]) -> Result<(), FileFault>;
     /// Puts `from` in the place of `to`.

@@ -49,6 +49,7 @@ mod serve;
 mod signals;
 mod size;
 mod socket;
+mod starter;
 mod status;
 mod sys_tree;
 mod table;

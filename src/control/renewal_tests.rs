@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, Signa
 use super::super::compile::{Earlier, compile};
 use super::super::config::Draft;
 use super::super::pki::{Store, broker, describe};
+use super::super::starter::Starter;
 use super::*;
 use crate::policy::{Generation, Thumbprint};
 
@@ -109,7 +110,7 @@ fn who_is_connected_stays_while_others_are_shown_a_new_certificate() {
     let first = compiled(1);
     let layout = Layout { shards: 1, cores: vec![] };
     let tickets = Tickets::new().unwrap();
-    let mut running = Running::start(&first, &layout, [7; 16], &tickets).unwrap();
+    let mut running = Running::start(&first, &layout, [7; 16], &tickets, &Starter::on_its_own()).unwrap();
     let listeners = running.listeners();
     assert!(listeners[0].to_string().starts_with("tls 127.0.0.1:"), "{}", listeners[0]);
     let address = listeners[0].address;

@@ -1,4 +1,4 @@
-//! The seam to the running broker: the only file here that names the node and its listeners.
+//! The seam to the running broker: with `starter`, the only file here that names the node and its listeners.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,9 +11,11 @@ use super::installed::Installed;
 use super::pki::moment;
 use super::report;
 use super::secure::{self, Identity};
+use super::starter::Starter;
 use super::sys_tree::Tree;
 use crate::net::tls::config::{Alpn, Clients, Tickets, TlsError, server_config};
 use crate::net::{BindError, Bound, Speech, TlsTerms, Transport, listener};
+pub(super) use crate::node::stand_back;
 use crate::node::{Node, NodeConfig, Report, StartError};
 use crate::policy::{CertificatePolicy, ListenerPolicy, Snapshot};
 
@@ -109,6 +111,7 @@ impl Running {
         layout: &Layout,
         home_key: [u8; 16],
         tickets: &Tickets,
+        starter: &Starter,
     ) -> Result<Running, Failure> {
         let Installation { snapshot, moves, identity, sys_interval } =
             prepare(compiled, &[], 0, layout.shards, tickets)?;
@@ -117,7 +120,7 @@ impl Running {
         let secure = Secure::new(&snapshot, identity);
         let config =
             NodeConfig { shards: layout.shards, cores: layout.cores.clone(), home_key, snapshot, listeners };
-        let node = Node::start(config)?;
+        let node = starter.start(config)?;
         let started = Instant::now();
         let sys = Box::new(Sys { tree: Tree::new(), interval: None, due: None });
         let (shards, tickets) = (layout.shards, tickets.clone());

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
+use std::thread;
 
 use super::admin::Admin;
 use super::admin::access::{Access, TOKEN_FILE};
@@ -13,7 +14,8 @@ use super::commands;
 use super::config::BrokerChoice;
 use super::data_dir::DataDir;
 use super::failure::{Exit, Failure};
-use super::running::Layout;
+use super::running::{Layout, stand_back};
+use super::starter::starter;
 use super::thread::Control;
 use super::{notify, signals, socket};
 
@@ -34,10 +36,18 @@ pub(super) fn run(serve: &Serve) -> Result<ExitCode, Failure> {
     let access = Access::open(data.path()).map_err(|fault| Failure::new(Exit::Data, fault, ""))?;
     let desk = Desk::new(events, commands::paths(&serve.place)?);
     let admin = Admin::start(local, access, desk).map_err(|error| no_socket(&error))?;
-    let mut control = Control::start(store, data, layout, admin)?;
-    control.introduce();
-    control.work(&incoming);
-    Ok(ExitCode::SUCCESS)
+    let (starter, starts) = starter();
+    let work = move || {
+        stand_back();
+        let mut control = Control::start(store, data, layout, admin, starter)?;
+        control.introduce();
+        control.work(&incoming);
+        Ok(ExitCode::SUCCESS)
+    };
+    let control = thread::Builder::new().name("control".into()).spawn(work);
+    let control = control.map_err(|error| machine(&format!("a thread cannot be started: {error}")))?;
+    starts.serve();
+    control.join().expect("a panic ends the process")
 }
 
 /// A half-broken broker is worse than one that starts again: a panic on any thread ends the process, whatever the

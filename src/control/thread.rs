@@ -23,6 +23,7 @@ use super::notify::{self, Watchdog};
 use super::running::{Installation, Layout, Running};
 use super::secure;
 use super::serve::say;
+use super::starter::Starter;
 use super::status::{FINE_SECS, History, Latency, Point, Status, gather, measured};
 use super::trace::{self, Listener, Tracing};
 use crate::net::tls::config::Tickets;
@@ -132,6 +133,8 @@ pub(super) struct Control {
     logs: Logs,
     /// `None` while the broker is disabled.
     pub(super) running: Option<Running>,
+    /// What starts it when it is enabled.
+    starter: Starter,
     history: History,
     /// When the next point of it is taken.
     point_due: Instant,
@@ -153,6 +156,7 @@ impl Control {
         data: DataDir,
         layout: Layout,
         admin: Admin,
+        starter: Starter,
     ) -> Result<Control, Failure> {
         let home_key = data.home_key()?;
         let tickets = Tickets::new()?;
@@ -164,7 +168,7 @@ impl Control {
         let step = entrance.prepare(prepared.compiled())?;
         let mut running = None;
         if prepared.applied().config.enabled {
-            running = Some(Running::start(prepared.compiled(), &layout, home_key, &tickets)?);
+            running = Some(Running::start(prepared.compiled(), &layout, home_key, &tickets, &starter)?);
         }
         let committed = prepared.commit(|_| {})?;
         store.record(&committed);
@@ -188,6 +192,7 @@ impl Control {
             tickets,
             logs,
             running,
+            starter,
             history,
             point_due,
             revert_again: Instant::now(),
@@ -315,8 +320,9 @@ impl Control {
         let step = match (prepared.applied().config.enabled, &self.running) {
             (true, Some(running)) => Step::Install(Box::new(running.prepare(prepared.compiled())?)),
             (true, None) => {
-                let (compiled, home_key) = (prepared.compiled(), self.home_key);
-                let started = Running::start(compiled, &self.layout, home_key, &self.tickets)?;
+                let compiled = prepared.compiled();
+                let started =
+                    Running::start(compiled, &self.layout, self.home_key, &self.tickets, &self.starter)?;
                 Step::Enable(Box::new(started))
             }
             (false, _) => Step::Disable,

@@ -16,6 +16,7 @@ use glommio::io::BufferedFile;
 use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
 
 use super::driver::{Driver, DriverConfig, Next};
+use super::priority::come_first;
 use crate::net::RingError;
 use crate::net::socket::{take_over, waiting_event};
 
@@ -68,6 +69,7 @@ pub(super) fn spawn(
         .io_memory(IO_MEMORY)
         .preempt_timer(PREEMPT)
         .spawn(move || async move {
+            come_first();
             match Driver::new(config) {
                 Ok(driver) => {
                     let _ = ready.send(Ok(()));

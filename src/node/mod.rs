@@ -16,6 +16,7 @@ mod mesh;
 mod mesh_tests;
 mod order;
 mod passwords;
+mod priority;
 mod probe;
 mod questions;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
+pub use priority::stand_back;
 pub use probe::{Machine, ProbeError, probe};
 pub use questions::{ClientDetail, PAGE_ROWS};
 pub use report::{NodeCounters, Report};

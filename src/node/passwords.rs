@@ -16,14 +16,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::clock::Clock;
 use super::mesh::Switchboard;
 use super::order::Order;
+use super::priority::stand_back;
 use crate::routing::ShardId;
 use crate::shard::{CHECKS_UNDER_WAY, Message, PasswordCheck, PasswordOutcome};
 use crate::time::Time;
 
 /// Cores for which there is one thread: logins get a fair part of a machine, not all of it.
 const CORES_A_THREAD: usize = 4;
-/// How much these threads stand back behind the shards.
-const NICE: i32 = 10;
 /// How long failures count.
 const MINUTE: Duration = Duration::from_secs(60);
 /// Addresses whose failures are known; beyond, the oldest are forgotten. A few megabytes.
@@ -108,8 +107,7 @@ impl Drop for Pool {
 
 impl Worker {
     fn run(&self) {
-        // Where that is refused, they are threads like any other.
-        let _ = rustix::process::nice(NICE);
+        stand_back();
         while let Ok(Some((shard, check))) = self.jobs.recv() {
             if !self.stops.load(Ordering::Relaxed) {
                 let outcome = verify(&check, &self.failures, || self.clock.now());

@@ -35,6 +35,7 @@ use self::doors::{Change, Door};
 use self::feed::Feed;
 use self::problem::Problem;
 use super::console;
+use super::running::stand_back;
 
 /// Largest body of a request: a configuration with very many rules.
 const BODY_BYTES: usize = 16 << 20;
@@ -73,6 +74,8 @@ impl Admin {
         let feed = Feed::new();
         let app = App { desk, access: Arc::clone(&access), feed: feed.clone() };
         let serving = move || {
+            // So do the threads that it starts for what takes long.
+            stand_back();
             runtime.block_on(async {
                 match tokio::net::UnixListener::from_std(local) {
                     Ok(local) => doors::serve(local, seen, router(app)).await,

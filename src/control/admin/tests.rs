@@ -18,6 +18,7 @@ use crate::control::data_dir::{DataDir, config_file};
 use crate::control::failure::Exit;
 use crate::control::running::Layout;
 use crate::control::socket;
+use crate::control::starter::Starter;
 use crate::control::thread::{Control, Event};
 
 /// A control thread on a data directory of its own, ended with the value.
@@ -44,7 +45,8 @@ impl Bench {
             let admin = Admin::start(local, access, desk).unwrap();
             let store = Store::open(file, &data, Overrides::default()).unwrap();
             let layout = Layout { shards: 1, cores: vec![0] };
-            let mut control = Control::start(store, DataDir::open(&data).unwrap(), layout, admin).unwrap();
+            let (held, starter) = (DataDir::open(&data).unwrap(), Starter::on_its_own());
+            let mut control = Control::start(store, held, layout, admin, starter).unwrap();
             let url = control.admin().url().unwrap();
             tell.send(url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()).unwrap();
             control.work(&incoming);
