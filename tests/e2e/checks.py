@@ -126,7 +126,8 @@ def retained(cell):
     later = cell.peer("later")
     later.subscribe(cell.topic("r", "#"), cell.qos)
     publisher.publish(topic, b"fence", cell.qos)
-    same(later.message().core, (topic, b"fence", cell.qos, False))
+    for peer in [late, later]:
+        same(peer.message().core, (topic, b"fence", cell.qos, False))
     for peer in [publisher, late, later]:
         peer.disconnect()
 

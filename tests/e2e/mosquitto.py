@@ -1,7 +1,10 @@
 """mosquitto_sub and mosquitto_pub as one peer of the matrix. Each subscription is a process, each publish another."""
 
+import os
 import re
 import subprocess
+import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from broker import HANG, Lines
@@ -116,9 +119,9 @@ class Mosquitto:
             self.publish(self._last, b"end", 1)
             self._finish()
         elif self._process:
-            # SIGTERM is how a person ends it: it sends DISCONNECT. Refused every filter, it does so unasked, and a
-            # signal meanwhile would find its handler waiting for a lock that the interrupted thread holds.
+            # SIGTERM is how a person ends it: it sends DISCONNECT. Refused every filter, it does so unasked.
             if not self._ends:
+                self._await_rest()
                 self._process.terminate()
             self._finish()
 
@@ -133,11 +136,27 @@ class Mosquitto:
             self._process.kill()
             self._finish()
 
+    def _await_rest(self):
+        """Returns once it sleeps until something arrives.
+
+        Its handler of signals sends DISCONNECT, for which it takes locks: of a process with one thread that holds one of
+        them at that moment, it would wait for ever.
+        """
+        deadline = time.monotonic() + HANG
+        while state(self._process.pid) != "S":
+            assert time.monotonic() < deadline, "mosquitto_sub does not come to rest"
+            os.sched_yield()
+
     def _finish(self):
         self._process.wait(timeout=HANG)
         self._out.rest()
         self._process.stdout.close()
         self._reset()
+
+
+def state(pid):
+    """Its state, as proc(5) names it. What stands before may hold anything, but no parenthesis after the last one."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def read_message(line):
