@@ -35,6 +35,6 @@ pub use running::{Installed, Node, NodeConfig, RecentRejections, StartError};
 pub use crate::shard::{
     Aftermath, ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, KickWhat, LevelChild,
     LevelQuery, Measure, NotACursor, NotAFilter, PageCursor, PausedFor, PutOut, RetainedLevel,
-    RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, StateFilter, SubscriptionPage,
+    RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, RuleHits, StateFilter, SubscriptionPage,
     SubscriptionQuery, SubscriptionRow, Traced, Withdrawn,
 };

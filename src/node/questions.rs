@@ -4,12 +4,13 @@
 //! Knows nothing of how the answers are shown.
 
 use super::Node;
+use crate::policy::Thumbprint;
 use crate::routing::ShardId;
 use crate::shard::questions::retained::{Child, Children};
 use crate::shard::{
-    ClientPage, ClientQuery, ClientRow, KickWhat, LevelChild, LevelQuery, Looked, Measure, PageCursor,
-    RetainedLevel, RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, SubscriptionPage,
-    SubscriptionQuery, SubscriptionRow,
+    CERTIFICATES_ASKED, ClientPage, ClientQuery, ClientRow, KickWhat, LevelChild, LevelQuery, Looked,
+    Measure, PageCursor, RetainedLevel, RetainedMessage, RetainedPage, RetainedQuery, RetainedRow, RuleHits,
+    SubscriptionPage, SubscriptionQuery, SubscriptionRow,
 };
 
 /// Most rows of a page.
@@ -75,6 +76,30 @@ impl Node {
                 return Some(ClientDetail { row, subscriptions });
             }
         }
+    }
+
+    /// How often each topic rule has decided.
+    pub fn rule_hits(&self) -> RuleHits {
+        let of_shard = |shard| self.ask_one(shard, |shard| shard.rule_hits());
+        self.shard_ids().into_iter().filter_map(of_shard).reduce(RuleHits::with).unwrap_or_default()
+    }
+
+    /// How many connections present each of these certificates.
+    pub fn online(&self, certificates: &[Thumbprint]) -> Vec<u64> {
+        let mut online = vec![0; certificates.len()];
+        for (asked, counts) in
+            certificates.chunks(CERTIFICATES_ASKED).zip(online.chunks_mut(CERTIFICATES_ASKED))
+        {
+            for shard in self.shard_ids() {
+                let asked = asked.to_vec();
+                let found = self.ask_one(shard, move |shard| shard.online(&asked)).unwrap_or_default();
+                counts
+                    .iter_mut()
+                    .zip(found)
+                    .for_each(|(count, more): (&mut u64, u32)| *count += u64::from(more));
+            }
+        }
+        online
     }
 
     /// Takes its connection, or its session as well, from a client. False: it had none.

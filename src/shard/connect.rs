@@ -301,6 +301,7 @@ impl Shard {
         connection.phase = Phase::Connected;
         connection.certificate = None; // the client has it
         self.connected += 1;
+        self.online.came(self.clients[client].standing.principal.as_deref());
         connection.client = client;
         connection.expiry_asked = connect.properties.session_expiry_secs.is_some_and(|secs| secs != 0);
         connection.packet_bytes = limits.packet_bytes;

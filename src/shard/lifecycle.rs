@@ -157,6 +157,7 @@ impl Shard {
         // connection can only be asked while there is one.
         let fate = if self.is_put_out(client) { WillFate::Delete } else { fate };
         self.connected -= 1;
+        self.online.went(self.clients[client].standing.principal.as_deref());
         let c = &mut self.clients[client];
         c.conn = None;
         c.holds_back = false;

@@ -30,11 +30,13 @@ mod encode;
 mod expiring;
 mod explain;
 mod flow;
+mod hits;
 mod input;
 mod latency;
 mod lifecycle;
 mod mesh;
 pub mod message;
+mod online;
 mod pace;
 mod publish;
 pub mod questions;
@@ -61,8 +63,10 @@ use ahash::RandomState;
 pub use aftermath::{Aftermath, LISTED, PutOut, REASONS, Withdrawn};
 pub use counters::{Counters, Drops, Paused};
 pub use effect::{CloseCause, Effect, End};
+pub use hits::RuleHits;
 pub use latency::Latency;
 pub use message::Message;
+pub use online::CERTIFICATES_ASKED;
 pub use pace::Pace;
 pub use questions::clients::{
     ClientPage, ClientQuery, ClientRow, ClientState, ConnectionRow, Measure, PausedFor, StateFilter,
@@ -89,9 +93,11 @@ use connection::{Connection, Dirty, Phase};
 use cursors::Cursors;
 use encode::Encodings;
 use expiring::Expiring;
+use hits::Hits;
 use latency::Flushing;
 use lifecycle::Visit;
 use mesh::{Mesh, WorkQueue};
+use online::Online;
 use publish::Pending;
 use replay::Replays;
 use slots::Slots;
@@ -214,6 +220,8 @@ pub struct Shard {
     /// What the last install has done so far.
     aftermath: Aftermath,
     rejections: Rejections,
+    hits: Hits,
+    online: Online,
     /// What is traced; mostly nothing is.
     tracing: Option<Box<Tracing>>,
     connections: Vec<Connection>,
@@ -278,6 +286,8 @@ impl Shard {
             random: seed[0] ^ seed[3].rotate_left(32),
             unix_zero_micros,
             rules: snapshot.rules.as_deref().cloned(),
+            hits: Hits::of(&snapshot),
+            online: Online::new(hasher.clone()),
             snapshot,
             epoch: 1,
             swept: None,
@@ -368,6 +378,7 @@ impl Shard {
     /// for it, and by `work` in slices.
     pub fn install(&mut self, snapshot: Arc<Snapshot>) {
         self.rules = snapshot.rules.as_deref().cloned();
+        self.hits.install(&snapshot);
         self.verifying.install(&snapshot.credentials);
         self.snapshot = snapshot;
         self.epoch += 1;

@@ -13,6 +13,7 @@ use crate::time::Time;
 
 use super::Shard;
 use super::effect::CloseCause;
+use super::hits::HitPlace;
 use super::mesh::Work;
 use super::message::{Body, Slots, Ticket};
 use super::rejected::Act;
@@ -22,6 +23,8 @@ use super::rejected::Act;
 pub(super) struct Pending {
     pub(super) run: RunBuilder,
     first_ticket: u64,
+    /// Where it was counted that the first of them was allowed.
+    counted: HitPlace,
 }
 
 impl Shard {
@@ -115,8 +118,16 @@ impl Shard {
 
     /// Whether this client may publish to this topic. What joins the pending run was judged with its first one.
     #[inline]
-    fn takes_publish(&self, client: u32, publish: &Publish<'_>, pending: &Pending) -> bool {
-        (!pending.run.is_empty() && pending.run.takes(publish)) || self.may_publish(client, publish.topic)
+    fn takes_publish(&self, client: u32, publish: &Publish<'_>, pending: &mut Pending) -> bool {
+        if !pending.run.is_empty() && pending.run.takes(publish) {
+            self.hits.count_again(pending.counted);
+            return true;
+        }
+        let (allowed, counted) = self.judge_publish(client, publish.topic);
+        if allowed {
+            pending.counted = counted; // what is refused joins no run
+        }
+        allowed
     }
 
     /// A publish that its client may not make: 5.0 is told, 3.1.1 is acknowledged or closed, as is configured.

@@ -6,19 +6,20 @@
 //! old snapshot once the new one is installed, and installing takes no time.
 //!
 //! **Invariant**: every path by which a message reaches or leaves a client asks here: `may_publish`, `may_read`,
-//! `judge_filter`.
+//! `may_subscribe`.
 
 use std::sync::Arc;
 
 use crate::mqtt::ReasonCode;
 use crate::policy::certificates::Trusted;
-use crate::policy::rules::{Action, ClientRules, FilterVerdict, Rules};
+use crate::policy::rules::{Action, ClientRules, FilterVerdict, Rules, Verdict};
 use crate::policy::{CertificateRefusal, Ground, Presented, Principal, ProvedUser};
 use crate::session::{ConnId, Outgoing};
 
 use super::Shard;
 use super::connection::Phase;
 use super::effect::CloseCause;
+use super::hits::HitPlace;
 use super::rejected::Act;
 
 /// Clients that the sweep judges in a turn.
@@ -65,11 +66,10 @@ impl Standing {
         }
     }
 
-    fn may_publish(&self, rules: Option<&Rules>, topic: &str) -> bool {
-        match (&self.rules, rules) {
-            (Some(own), Some(rules)) => rules.judge(own, Action::Publish, topic).allowed,
-            _ => true,
-        }
+    /// What rules say of a publish to this topic; `None`: they do not apply.
+    fn judge_publish(&self, rules: Option<&Rules>, topic: &str) -> Option<Verdict> {
+        let (own, rules) = self.rules.as_ref().zip(rules)?;
+        Some(rules.judge(own, Action::Publish, topic))
     }
 }
 
@@ -87,10 +87,37 @@ pub(super) enum Reading {
     Judged,
 }
 
+impl Reading {
+    /// `None`: the subscription is not allowed. Where rules do not apply, all is.
+    fn of(verdict: Option<FilterVerdict>) -> Option<Reading> {
+        match verdict {
+            None => Some(Reading::All),
+            Some(FilterVerdict { allowed: false, .. }) => None,
+            Some(FilterVerdict { judged_at_delivery: true, .. }) => Some(Reading::Judged),
+            Some(_) => Some(Reading::All),
+        }
+    }
+}
+
 impl Shard {
     /// Whether a client may publish to a topic. Its standing is current.
     pub(super) fn may_publish(&self, client: u32, topic: &str) -> bool {
-        !is_system(topic) && self.clients[client].standing.may_publish(self.rules.as_ref(), topic)
+        self.judge_publish(client, topic).0
+    }
+
+    /// The same, and where it was counted.
+    pub(super) fn judge_publish(&self, client: u32, topic: &str) -> (bool, HitPlace) {
+        self.count_publish(&self.clients[client].standing, topic)
+    }
+
+    fn count_publish(&self, standing: &Standing, topic: &str) -> (bool, HitPlace) {
+        if is_system(topic) {
+            return (false, HitPlace::default());
+        }
+        match standing.judge_publish(self.rules.as_ref(), topic) {
+            Some(verdict) => (verdict.allowed, self.hits.count(verdict.rule)),
+            None => (true, HitPlace::default()),
+        }
     }
 
     /// Whether a client may read a topic: asked for each message where its subscription does not say so already.
@@ -98,23 +125,25 @@ impl Shard {
         self.clients[client].standing.may_read(self.rules.as_ref(), topic)
     }
 
-    /// Whether a client may subscribe with a filter; `None`: it may not.
-    pub(super) fn judge_filter(&self, client: u32, filter: &str) -> Option<Reading> {
-        let (Some(own), Some(rules)) = (&self.clients[client].standing.rules, &self.rules) else {
-            return Some(Reading::All);
-        };
-        let FilterVerdict { allowed, judged_at_delivery, .. } = rules.judge_filter(own, filter);
-        let reading = if judged_at_delivery { Reading::Judged } else { Reading::All };
-        allowed.then_some(reading)
+    /// Whether a client that asks for it may subscribe with a filter; `None`: it may not.
+    pub(super) fn may_subscribe(&self, client: u32, filter: &str) -> Option<Reading> {
+        let verdict = self.judge_filter(client, filter);
+        if let Some(verdict) = &verdict {
+            self.hits.count(verdict.rule);
+        }
+        Reading::of(verdict)
+    }
+
+    /// What rules say of a filter; `None`: they do not apply.
+    fn judge_filter(&self, client: u32, filter: &str) -> Option<FilterVerdict> {
+        let (own, rules) = self.clients[client].standing.rules.as_ref().zip(self.rules.as_ref())?;
+        Some(rules.judge_filter(own, filter))
     }
 
     /// Whether a client that is connecting as `principal` may publish its will; its standing is not judged yet.
     pub(super) fn may_leave_will(&self, principal: &Principal, topic: &str) -> bool {
-        if is_system(topic) {
-            return false;
-        }
         let own = self.rules.as_ref().map(|rules| rules.client(principal.client_name(self.snapshot.names)));
-        Standing { rules: own, ..Standing::default() }.may_publish(self.rules.as_ref(), topic)
+        self.count_publish(&Standing { rules: own, ..Standing::default() }, topic).0
     }
 
     /// What speaks against an act that a client was refused as not authorised.
@@ -251,7 +280,7 @@ impl Shard {
         let mut at = 0;
         while let Some(sub) = self.clients[client].subscriptions.get(at) {
             let (slot, position) = (sub.slot, sub.position as usize);
-            let Some(reading) = self.judge_filter(client, self.slots.filter(slot)) else {
+            let Some(reading) = Reading::of(self.judge_filter(client, self.slots.filter(slot))) else {
                 self.counters.subscriptions_withdrawn += 1;
                 self.aftermath.withdraw(&self.clients[client].client_id, self.slots.filter(slot));
                 self.withdraw(client, at);

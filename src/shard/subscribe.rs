@@ -130,7 +130,7 @@ impl Shard {
         if !limits.allow_topic(filter) {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        let reading = self.judge_filter(client, filter).ok_or(ReasonCode::NotAuthorized)?;
+        let reading = self.may_subscribe(client, filter).ok_or(ReasonCode::NotAuthorized)?;
         let subscriptions = &self.clients[client].subscriptions;
         let full = subscriptions.len() >= limits.subscriptions_per_client as usize;
         let known = || self.slots.find(filter).is_some_and(|s| self.clients[client].find(s).is_ok());

@@ -15,6 +15,7 @@ mod topic;
 mod trie;
 mod walk;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::mqtt::topic::parse_shared;
@@ -61,6 +62,8 @@ pub struct Rules {
 #[derive(Debug)]
 struct Compiled {
     rules: Vec<Rule>,
+    /// Of the rules: see [`Rules::digest`].
+    digest: u64,
     /// What each grants: in a row, as judging reads nothing else of a rule.
     access: Vec<Access>,
     topics: Vec<RuleTopic>,
@@ -107,7 +110,15 @@ impl Rules {
         });
         let (trie, places) = Trie::new(topics.iter().zip(entries));
         let access = rules.iter().map(|rule| rule.access).collect();
-        Ok(Rules { compiled: Arc::new(Compiled { rules, access, topics, places, trie }), clients })
+        let mut hasher = DefaultHasher::new();
+        rules.hash(&mut hasher);
+        let digest = hasher.finish();
+        Ok(Rules { compiled: Arc::new(Compiled { rules, digest, access, topics, places, trie }), clients })
+    }
+
+    /// The same for the same rules in the same order; for others another.
+    pub fn digest(&self) -> u64 {
+        self.compiled.digest
     }
 
     /// As they were given.

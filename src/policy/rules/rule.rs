@@ -21,7 +21,7 @@ impl fmt::Display for Action {
 }
 
 /// "Topic Access": what a rule grants if it decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Nothing.
     Deny,
@@ -79,7 +79,7 @@ pub enum TopicMatch {
 }
 
 /// A topic access rule. It matches by client and topic; the first that matches decides by its access alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// For people; two rules may have the same.
     pub name: String,

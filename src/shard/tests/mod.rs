@@ -3,6 +3,7 @@
 
 mod aliases;
 mod behaviour;
+mod counted;
 mod court;
 mod edges;
 mod farewells;

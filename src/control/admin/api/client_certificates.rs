@@ -1,5 +1,6 @@
 //! Client certificates: listed, issued, signed.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 
@@ -7,7 +8,8 @@ use super::super::App;
 use super::super::body::{self, Path, Query};
 use super::super::ops::certificate::FormAsked;
 use super::super::ops::client_certificates::{
-    self, ClientCertificateChange, ClientCertificateNew, ClientCertificateShown, RejectedAuthorized,
+    self, CertificateOnline, ClientCertificateChange, ClientCertificateNew, ClientCertificateShown,
+    RejectedAuthorized,
 };
 use super::super::ops::issuing::{self, ClientIssue, ClientIssued, ClientSign};
 use super::super::ops::presenting::{self, CertificateTrial, CertificateVerdict};
@@ -21,6 +23,13 @@ const TAG: &str = "client certificates";
     responses((status = 200, body = Vec<ClientCertificateShown>)))]
 pub(super) async fn list(State(app): State<App>) -> Result<Response, Problem> {
     Ok(shown(client_certificates::list(&app.desk).await?))
+}
+
+/// The ones of this list with which somebody is connected right now.
+#[utoipa::path(get, path = "/api/v1/client-certificates/online", tag = TAG,
+    responses((status = 200, body = Vec<CertificateOnline>)))]
+pub(super) async fn online(State(app): State<App>) -> Result<Json<Vec<CertificateOnline>>, Problem> {
+    Ok(Json(client_certificates::online(&app.desk).await?))
 }
 
 /// Lists a certificate in the draft: from a file, or by nothing but its thumbprint.

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::super::App;
 use super::super::body::{self, Path, Query};
-use super::super::ops::rules::{self, RuleGiven, RuleMove, RuleShown, WhichAsked};
+use super::super::ops::rules::{self, RuleGiven, RuleHitsShown, RuleMove, RuleShown, WhichAsked};
 use super::super::ops::trials::{self, RuleFinding, RuleTest, RuleVerdict};
 use super::super::problem::Problem;
 use super::of_draft::{IfMatch, created, gone, shown};
@@ -23,6 +23,12 @@ pub(super) async fn list(
     Query(asked): Query<WhichAsked>,
 ) -> Result<Response, Problem> {
     Ok(shown(rules::list(&app.desk, asked.of).await?))
+}
+
+/// How often the rules that are in force have decided about a publish, a will or a subscription.
+#[utoipa::path(get, path = "/api/v1/rules/hits", tag = TAG, responses((status = 200, body = RuleHitsShown)))]
+pub(super) async fn hits(State(app): State<App>) -> Result<Json<RuleHitsShown>, Problem> {
+    Ok(Json(rules::hits(&app.desk).await?))
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]

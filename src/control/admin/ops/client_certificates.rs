@@ -51,6 +51,15 @@ pub(in crate::control) struct ClientCertificateShown {
     pub(in crate::control) certificate: Option<CertificateShown>,
 }
 
+/// A client certificate with which somebody is connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(in crate::control) struct CertificateOnline {
+    /// SHA-256 of it.
+    pub(in crate::control) thumbprint: String,
+    /// How many connections present it.
+    pub(in crate::control) connections: u64,
+}
+
 /// A client certificate to be listed: the file, or nothing but its thumbprint.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -116,6 +125,26 @@ impl From<Listing> for ClientStatus {
 /// The listed ones in the order of the file, then those that were issued here and are not listed.
 pub(in crate::control) async fn list(desk: &Desk) -> Result<OfDraft<Vec<ClientCertificateShown>>, Problem> {
     certificate::look(desk, shown).await
+}
+
+/// Who is connected with one of them right now.
+pub(in crate::control) async fn online(desk: &Desk) -> Result<Vec<CertificateOnline>, Problem> {
+    let known = certificate::look(desk, |registry| {
+        let listed = registry.config().client_certificates.iter().map(|one| one.thumbprint);
+        Ok(listed.chain(registry.unlisted()?.into_iter().map(|(thumbprint, _)| thumbprint)).collect())
+    });
+    let known: Vec<Thumbprint> = known.await?.answer;
+    desk.ask(move |control| {
+        let Some(running) = &control.running else { return Vec::new() };
+        let counts = running.node().online(&known);
+        let present = known.iter().zip(counts).filter(|(_, connections)| *connections > 0);
+        let shown = present.map(|(thumbprint, connections)| CertificateOnline {
+            thumbprint: thumbprint.to_string(),
+            connections,
+        });
+        shown.collect()
+    })
+    .await
 }
 
 /// Lists one.

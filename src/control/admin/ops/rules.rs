@@ -77,6 +77,28 @@ pub(in crate::control) struct RuleShown {
     pub(in crate::control) topic: String,
 }
 
+/// How often topic rules have decided about what clients did: publish, leave a will, subscribe. Deliveries are not
+/// counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(in crate::control) struct RuleHitsShown {
+    /// Since this generation was applied: from then on the rules have stayed the same.
+    pub(in crate::control) since_generation: u64,
+    /// The applied rules in their order; empty if they do not apply.
+    pub(in crate::control) rules: Vec<RuleHit>,
+    /// How often none of them matched, and access was denied.
+    pub(in crate::control) no_rule: u64,
+}
+
+/// How often a topic rule has decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(in crate::control) struct RuleHit {
+    /// Its place, from 1.
+    pub(in crate::control) position: usize,
+    pub(in crate::control) name: String,
+    /// How often it has.
+    pub(in crate::control) decided: u64,
+}
+
 /// A topic rule as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -207,6 +229,21 @@ pub(super) async fn configured(desk: &Desk, which: Which) -> Result<OfDraft<Conf
 /// The rules in their order.
 pub(in crate::control) async fn list(desk: &Desk, of: Which) -> Result<OfDraft<Vec<RuleShown>>, Problem> {
     Ok(configured(desk, of).await?.map(|config| RuleShown::all(&config.rules)))
+}
+
+/// How often the applied rules have decided.
+pub(in crate::control) async fn hits(desk: &Desk) -> Result<RuleHitsShown, Problem> {
+    desk.ask(|control| {
+        let hits = control.running.as_ref().map(|running| running.node().rule_hits()).unwrap_or_default();
+        let rules = control.applied().config.rules.iter().zip(hits.by_rule).enumerate();
+        let rules = rules.map(|(index, (rule, decided))| RuleHit {
+            position: index + 1,
+            name: rule.name.clone(),
+            decided,
+        });
+        RuleHitsShown { since_generation: hits.since.0, rules: rules.collect(), no_rule: hits.no_rule }
+    })
+    .await
 }
 
 /// Adds a rule at a position from 1; without one, behind the others.

@@ -1,5 +1,7 @@
 //! Topic Access Rules: listed, edited in the draft, moved, tried.
 
+use std::collections::HashMap;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,12 +10,14 @@ use axum::routing::{get, post};
 use super::settings::{form, saved};
 use super::{Shown, rule_tests};
 use crate::control::admin::ops;
-use crate::control::admin::ops::rules::{RuleAccess, RuleGiven, RuleMatch, RuleMove, RuleShown, Which};
+use crate::control::admin::ops::rules::{
+    RuleAccess, RuleGiven, RuleHitsShown, RuleMatch, RuleMove, RuleShown, Which,
+};
 use crate::control::admin::ops::trials::{DecidingRule, RuleAction, RuleFinding, RuleTest, RuleVerdict};
 use crate::control::admin::problem::Problem;
 use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit, outside};
-use crate::control::console::text::Foreign;
+use crate::control::console::text::{Foreign, plural};
 use crate::control::console::trouble::{Trouble, flaw, shown, told};
 use crate::control::console::views::rules::{
     Access, Action, Answer, Editor, Kind, Matching, RuleRow, RulesPage, Test,
@@ -55,9 +59,15 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         applied.clone()
     });
     let last = rules.len();
+    let hits = ops::rules::hits(desk).await?;
+    let mut by_name: HashMap<&str, Vec<&RuleShown>> = HashMap::new();
+    applied.iter().for_each(|rule| by_name.entry(&rule.name).or_default().push(rule));
     let mut rows: Vec<RuleRow> = rules
         .iter()
-        .map(|rule| row(rule, rule.position == last, applied.get(rule.position - 1) != Some(rule), &findings))
+        .map(|rule| RuleRow {
+            hits: by_name.get(rule.name.as_str()).and_then(|same| decided(rule, same, &hits)),
+            ..row(rule, rule.position == last, applied.get(rule.position - 1) != Some(rule), &findings)
+        })
         .collect();
     let mut blank = Editor {
         client: matching("client", RuleMatch::All, ""),
@@ -72,16 +82,8 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         match editor.index.and_then(|index| rows.get_mut(index)) {
             Some(row) => {
                 let Editor { name, access, client, topic, .. } = editor;
-                *row = RuleRow {
-                    name,
-                    access,
-                    client,
-                    topic,
-                    open: true,
-                    problems,
-                    findings: Vec::new(),
-                    ..*row
-                };
+                (row.name, row.access, row.client, row.topic) = (name, access, client, topic);
+                (row.open, row.problems, row.findings) = (true, problems, Vec::new());
             }
             None => blank = Editor { problems, ..editor },
         }
@@ -93,11 +95,35 @@ async fn page(visit: &Visit, typed: Option<Typed>, mut notice: Option<Notice>) -
         shell: visit.shell_saying(Page::TopicAccessRules, notice).await?,
         form,
         banners,
+        counted: counted(&hits),
         rules: rows,
         blank,
         test,
         tests,
     })
+}
+
+/// How often a rule of the draft has decided, wherever it stands among the applied ones; `named` are those of its name.
+fn decided(rule: &RuleShown, named: &[&RuleShown], hits: &RuleHitsShown) -> Option<String> {
+    let same =
+        named.iter().find(|other| RuleShown { position: rule.position, ..(**other).clone() } == *rule)?;
+    let hit = hits.rules.get(same.position - 1)?;
+    Some(match hit.decided {
+        0 => "has not decided yet".into(),
+        decided => format!("decided {}", plural(decided, "time", "times")),
+    })
+}
+
+/// What the numbers of times mean.
+fn counted(hits: &RuleHitsShown) -> String {
+    if hits.rules.is_empty() {
+        return String::new();
+    }
+    format!(
+        "Counted are publishes, wills and subscriptions since generation {}; no rule matched {}.",
+        hits.since_generation,
+        plural(hits.no_rule, "time", "times")
+    )
 }
 
 fn row(rule: &RuleShown, last: bool, changed: bool, findings: &[RuleFinding]) -> RuleRow {
@@ -110,6 +136,7 @@ fn row(rule: &RuleShown, last: bool, changed: bool, findings: &[RuleFinding]) ->
         client: matching("client", rule.client_match, &rule.client),
         topic: matching("topic", rule.topic_match, &rule.topic),
         findings: of_it.map(|finding| outside(&finding.sentence)).collect(),
+        hits: None,
         changed,
         open: false,
         problems: Vec::new(),

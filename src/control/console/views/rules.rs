@@ -16,6 +16,8 @@ pub(crate) struct RulesPage {
     pub(crate) form: Form,
     /// What to know before anything else, such as that nobody can publish.
     pub(crate) banners: Vec<Foreign>,
+    /// What was counted, and what was not; empty: nothing.
+    pub(crate) counted: String,
     /// The rules of the draft.
     pub(crate) rules: Vec<RuleRow>,
     /// The form for a new one, as it was typed.
@@ -63,6 +65,8 @@ pub(crate) struct RuleRow {
     pub(crate) topic: Matching,
     /// What was found out about it, such as that another one hides it.
     pub(crate) findings: Vec<Foreign>,
+    /// How often it has decided; `None`: it is not in force, or no rule is.
+    pub(crate) hits: Option<String>,
     /// It is not applied as it is.
     pub(crate) changed: bool,
     /// Its form is shown.

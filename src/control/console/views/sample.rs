@@ -160,6 +160,7 @@ fn rule_rows() -> Vec<RuleRow> {
         client,
         topic,
         findings: Vec::new(),
+        hits: (index != 2).then(|| "decided 1,234 times".into()),
         changed: index == 2,
         open: false,
         problems: Vec::new(),
@@ -205,6 +206,9 @@ pub(crate) fn rules() -> RulesPage {
         banners: vec![
             "topic rules are there and do not apply: no enabled listener requires client certificates".into(),
         ],
+        counted:
+            "Counted are publishes, wills and subscriptions since generation 7; no rule matched 12 times."
+                .into(),
         rules: rule_rows(),
         blank: Editor {
             client: matching("client", Kind::All, ""),
@@ -301,6 +305,7 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         sha256: THUMBPRINT.into(),
         life: Some(life(index as i64 * 40 - 30)),
         status: [Status::Authorized, Status::Revoked, Status::Unlisted][index % 3],
+        online: if index % 3 == 0 { "1".into() } else { String::new() },
         rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
         changed: index == 2,
     };

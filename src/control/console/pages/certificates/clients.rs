@@ -20,7 +20,7 @@ use crate::control::console::Console;
 use crate::control::console::frame::{Fields, Visit, outside};
 use crate::control::console::pages::Shown;
 use crate::control::console::pages::settings;
-use crate::control::console::text::{Foreign, plural};
+use crate::control::console::text::{Foreign, count, plural};
 use crate::control::console::trouble::{Trouble, shown, told};
 use crate::control::console::views::certificates::{
     ClientCertificatesPage, ListedCertificate, Status, Trial,
@@ -69,6 +69,9 @@ async fn with(
             refused.insert(certificate.thumbprint.clone(), outside(format!("{}, {}", one.cause, one.at)));
         }
     }
+    let online = operations::online(desk).await.unwrap_or_default(); // that the draft cannot be read is told already
+    let online: HashMap<String, u64> =
+        online.into_iter().map(|one| (one.thumbprint, one.connections)).collect();
     let (form, _) = settings::form(visit).await?;
     let query = visit.asked("q").to_lowercase();
     let rows: Vec<ListedCertificate> = found
@@ -76,6 +79,10 @@ async fn with(
         .filter(|certificate| holds(certificate, &query))
         .map(|certificate| ListedCertificate {
             changed: changed.contains(&certificate.thumbprint),
+            online: online
+                .get(&certificate.thumbprint)
+                .map(|connections| count(*connections))
+                .unwrap_or_default(),
             rejection: refused.remove(&certificate.thumbprint),
             ..row(certificate)
         })
@@ -146,6 +153,7 @@ fn row(listed: &ClientCertificateShown) -> ListedCertificate {
             ClientStatus::Revoked => Status::Revoked,
             ClientStatus::Unlisted => Status::Unlisted,
         },
+        online: String::new(),
         rejection: None,
         changed: false,
     }
