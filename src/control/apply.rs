@@ -50,6 +50,8 @@ pub struct Store {
     record_file: PathBuf,
     pending_file: PathBuf,
     record: Option<Entry>,
+    /// What that text says, once this process has applied it.
+    in_force: Option<Applied>,
     pending: Option<Pending>,
     history: History,
     overrides: Overrides,
@@ -90,6 +92,7 @@ impl Store {
         let pending = disk::read_text_if_there(&pending_file)?.map(|text| Pending::read(&text));
         Ok(Store {
             record: record.transpose().map_err(damaged(&record_file))?,
+            in_force: None,
             pending: pending.transpose().map_err(damaged(&pending_file))?,
             history: History::new(data_dir::history_folder(data)),
             data: data.to_owned(),
@@ -140,6 +143,9 @@ impl Store {
     /// # Errors
     /// This version no longer takes what another applied.
     pub fn applied(&self) -> Result<Option<Applied>, ApplyError> {
+        if self.in_force.is_some() {
+            return Ok(self.in_force.clone());
+        }
         let Some(record) = &self.record else { return Ok(None) };
         let config = self.read(&self.record_file, &record.text)?.config;
         Ok(Some(Applied { generation: Generation(record.generation), config: self.overrides.over(config) }))
@@ -314,6 +320,7 @@ impl Store {
     /// Takes note of what a commit did.
     pub fn record(&mut self, committed: &Committed) {
         self.record = Some(committed.entry.clone());
+        self.in_force = Some(committed.applied.clone());
         self.pending.clone_from(&committed.pending);
         self.earlier = committed.earlier;
     }

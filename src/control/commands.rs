@@ -11,8 +11,8 @@ use super::admin::problem::Flaw;
 use super::apply::{ApplyError, ApplyRequest, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
 use super::client::Client;
+use super::config::FRESH;
 use super::config::reference::{self, FieldDoc, SectionDoc};
-use super::config::{Draft, FRESH};
 use super::data_dir::{self, DataDir, Places};
 use super::diff::fields;
 use super::disk;
@@ -87,11 +87,17 @@ pub(super) fn asked(place: &Place, path: &str) -> Result<ExitCode, Failure> {
 
 fn check(file: &Path) -> Result<ExitCode, Failure> {
     let text = disk::read_text(file).map_err(|fault| Failure::new(Exit::Data, fault, ""))?;
-    let draft = Draft::read(&text).map_err(|problems| ApplyError::Invalid(file.to_owned(), problems))?;
+    // As an Apply from here would judge it.
+    let environment = Environment::of_this_process();
+    let draft = environment.over(&text).map_err(|problems| ApplyError::Invalid(file.to_owned(), problems))?;
     let warnings: Vec<Problem> =
         draft.warnings.into_iter().chain(warnings::of_file(file, &draft.config)).collect();
-    let said = json!({ "file": file, "valid": true, "warnings": Flaw::all(&warnings) });
-    Ok(output::show(&said, |_| format!("{}: valid{}", file.display(), warnings_told(&warnings))))
+    let variables: Vec<&str> = environment.names().collect();
+    let with = if variables.is_empty() { String::new() } else { format!(" with {}", variables.join(", ")) };
+    let said = json!({
+        "file": file, "valid": true, "environment": variables, "warnings": Flaw::all(&warnings)
+    });
+    Ok(output::show(&said, |_| format!("{}: valid{with}{}", file.display(), warnings_told(&warnings))))
 }
 
 fn diff(paths: &Paths) -> Result<ExitCode, Failure> {

@@ -38,6 +38,11 @@ impl Environment {
         Environment(variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect())
     }
 
+    /// Which variables say something.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether it says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -359,6 +359,9 @@ fn line_of_path(text: &str, root: &DeTable<'_>, path: &str) -> Option<usize> {
 
 /// Problems with the lines of `text` that are to blame, as far as they are found.
 pub(super) fn located(text: &str, problems: Vec<Problem>) -> Vec<Problem> {
+    if problems.is_empty() {
+        return problems; // the text need not be read again
+    }
     let (table, _) = DeTable::parse_recoverable(text);
     let located = |mut problem: Problem| {
         problem.line = problem.line.or_else(|| line_of_path(text, table.get_ref(), &problem.path));

@@ -81,7 +81,7 @@ impl Node {
     /// How often each topic rule has decided.
     pub fn rule_hits(&self) -> RuleHits {
         let of_shard = |shard| self.ask_one(shard, |shard| shard.rule_hits());
-        self.shard_ids().into_iter().filter_map(of_shard).reduce(RuleHits::with).unwrap_or_default()
+        self.shard_ids().filter_map(of_shard).reduce(RuleHits::with).unwrap_or_default()
     }
 
     /// How many connections present each of these certificates.

@@ -91,10 +91,9 @@ impl Reading {
     /// `None`: the subscription is not allowed. Where rules do not apply, all is.
     fn of(verdict: Option<FilterVerdict>) -> Option<Reading> {
         match verdict {
-            None => Some(Reading::All),
             Some(FilterVerdict { allowed: false, .. }) => None,
             Some(FilterVerdict { judged_at_delivery: true, .. }) => Some(Reading::Judged),
-            Some(_) => Some(Reading::All),
+            None | Some(_) => Some(Reading::All),
         }
     }
 }

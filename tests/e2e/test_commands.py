@@ -172,6 +172,15 @@ class Asking(unittest.TestCase):
         self.assertEqual(json.loads(failed.stderr)["exit_code"], failed.returncode)
         self.assertNotEqual(failed.returncode, 0)
 
+    def test_a_file_is_checked_as_an_apply_from_here_would(self):
+        file = self.broker.data / "config.toml"
+        levels = lambda value: {**os.environ, "TIDEMQ__LIMITS__TOPIC_LEVELS": value}
+        good = command("config", "check", file, env=levels("7"))
+        self.assertIn("valid with TIDEMQ__LIMITS__TOPIC_LEVELS", good.stdout)
+        bad = command("config", "check", file, env=levels("many"))
+        self.assertNotEqual(bad.returncode, 0)
+        self.assertIn("$TIDEMQ__LIMITS__TOPIC_LEVELS", bad.stderr)
+
     def test_without_a_broker_they_say_so(self):
         self.broker.stop()
         for words in ["status"], ["top"], ["clients", "list"], ["trace"], ["rejected"], ["console"], ["config", "history"]:

@@ -3,6 +3,7 @@
 import re
 import unittest
 
+from admin import Admin
 from client import V3, V5, Client
 from secure import ADMINISTRATIVE_ACTION, NOT_AUTHORIZED, Secured, mqtt_js
 
@@ -88,6 +89,14 @@ class TheExample(Ruled):
             self.assertEqual(monitor.told(own, b"never", qos), refusal[qos])
         got = [(message.topic, message.payload) for message in (monitor.message() for _ in range(6))]
         self.assertEqual(got, [(own, b"5.0"), (own, b"3.1.1"), (other, b"wss")] * 2)
+        admin = Admin(self.broker)
+        hits = admin.get("/rules/hits")
+        decided = {rule["name"]: rule["decided"] for rule in hits["rules"]}
+        # Since the second rule came: six publishes; the monitor's subscription, and two publishes that it refuses. Six
+        # publishes and a subscription met no rule.
+        self.assertEqual((decided, hits["no_rule"]), ({"temperatures": 6, "monitors": 3}, 7))
+        online = [one["connections"] for one in admin.get("/client-certificates/online")]
+        self.assertEqual(sorted(online), [1, 1, 2])
 
     def test_mosquitto_and_mqtt_js_see_it(self):
         self.rule("monitors", "read", "--client", "monitor", "--topic", "/+/temperature")

@@ -253,6 +253,8 @@ scenario(
     await row.getByRole("link", { name: "Test the rules" }).click();
     await page.locator(".verdict").first().getByText("REFUSED").waitFor();
     await page.getByText("no rule matches").first().waitFor();
+    await page.locator("#rule-1").getByText("decided 1 time", { exact: true }).waitFor();
+    await page.getByText("no rule matched 1 time.").waitFor();
   },
 );
 

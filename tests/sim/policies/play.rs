@@ -9,8 +9,9 @@ use tidemq::mqtt::connect::{Connect, ConnectProperties, Will, WillProperties};
 use tidemq::mqtt::subscribe::{RetainHandling, SubscriptionOptions};
 use tidemq::mqtt::{Packet, QoS, ReasonCode, Version};
 use tidemq::policy::rules::Action;
+use tidemq::shard::{ClientQuery, Looked, StateFilter};
 
-use super::decree::{Decree, FILTERS, Identity, TOPICS};
+use super::decree::{Decree, FILTERS, Identity, TOPICS, thumbprint};
 use super::line::{Mark, Phase, Post, Wish, covers};
 use super::{Proved, World};
 use crate::history::Fault;
@@ -277,6 +278,7 @@ impl World {
             }
         }
         self.check_subscriptions()?;
+        self.check_certificates()?;
         self.check_messages(&last)
     }
 
@@ -289,6 +291,24 @@ impl World {
             return Ok(());
         }
         Err(Fault::general("the subscriptions that are allowed", format!("{held} are there: {live:?}")))
+    }
+
+    /// Who is counted as connected with a certificate is who is listed so.
+    fn check_certificates(&self) -> Result<(), Fault> {
+        let all: Vec<_> = (0..=u8::MAX).map(|number| thumbprint(number.into())).collect();
+        for home in &self.homes {
+            let connected = ClientQuery { state: StateFilter::Connected, ..ClientQuery::default() };
+            let Looked { rows, next } = home.shard.clients(&connected, 0, usize::MAX);
+            assert_eq!(next, None, "there are few clients");
+            let listed =
+                all.iter().map(|one| rows.iter().filter(|row| row.certificate == Some(*one)).count());
+            let counted = home.shard.online(&all);
+            if !listed.eq(counted.iter().map(|count| *count as usize)) {
+                let text = format!("{counted:?} of {rows:?}");
+                return Err(Fault::general("connections are counted by their certificates", text));
+            }
+        }
+        Ok(())
     }
 
     /// What is published now is read by everybody who may read it.
