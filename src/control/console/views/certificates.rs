@@ -155,8 +155,8 @@ pub(crate) struct ListedCertificate {
     pub(crate) sha256: String,
     pub(crate) life: Option<Life>,
     pub(crate) status: Status,
-    /// How many connections present it right now; empty: none.
-    pub(crate) online: String,
+    /// How many connections present it right now; `None`: none does.
+    pub(crate) online: Option<String>,
     /// Why it was refused last.
     pub(crate) rejection: Option<Foreign>,
     /// It is not applied as it is.

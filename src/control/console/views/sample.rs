@@ -305,7 +305,7 @@ pub(crate) fn client_certificates() -> ClientCertificatesPage {
         sha256: THUMBPRINT.into(),
         life: Some(life(index as i64 * 40 - 30)),
         status: [Status::Authorized, Status::Revoked, Status::Unlisted][index % 3],
-        online: if index.is_multiple_of(3) { "1".into() } else { String::new() },
+        online: index.is_multiple_of(3).then(|| "1 online".into()),
         rejection: (index == 1).then(|| "revoked, 3 min ago".into()),
         changed: index == 2,
     };

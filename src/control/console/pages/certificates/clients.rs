@@ -81,8 +81,7 @@ async fn with(
             changed: changed.contains(&certificate.thumbprint),
             online: online
                 .get(&certificate.thumbprint)
-                .map(|connections| count(*connections))
-                .unwrap_or_default(),
+                .map(|connections| format!("{} online", count(*connections))),
             rejection: refused.remove(&certificate.thumbprint),
             ..row(certificate)
         })
@@ -153,7 +152,7 @@ fn row(listed: &ClientCertificateShown) -> ListedCertificate {
             ClientStatus::Revoked => Status::Revoked,
             ClientStatus::Unlisted => Status::Unlisted,
         },
-        online: String::new(),
+        online: None,
         rejection: None,
         changed: false,
     }
