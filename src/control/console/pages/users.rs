@@ -1,5 +1,7 @@
 //! Users.
 
+use std::collections::HashSet;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -43,13 +45,14 @@ async fn page(visit: &Visit, typed: &str, mut notice: Option<Notice>) -> Result<
     };
     let pending = ops::changes::pending(desk).await?;
     // A password is not shown, and that it was changed is: by the path of the change.
-    let changed = |name: &str| {
-        let entry = format!("user[{name:?}].");
-        pending.changes.iter().any(|change| change.path.starts_with(&entry))
-    };
+    let entries = pending.changes.iter().filter_map(|change| change.path.rsplit_once("]."));
+    let changed: HashSet<&str> = entries.map(|(entry, _)| entry).collect();
     let query = visit.asked("q").to_lowercase();
     let found = users.into_iter().filter(|user| user.name.to_lowercase().contains(&query));
-    let row = |name: String| User { changed: changed(&name), name: outside(name) };
+    let row = |name: String| User {
+        changed: changed.contains(format!("user[{name:?}").as_str()),
+        name: outside(name),
+    };
     let rows: Vec<User> = found.map(|user| row(user.name)).collect();
     let (list, users) = List::of(PATH, visit.asked("q"), visit.number("offset").unwrap_or(0), rows);
     let shell = visit.shell_saying(Page::Users, notice).await?;

@@ -4,7 +4,7 @@ mod authorities;
 mod broker;
 mod clients;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -36,10 +36,15 @@ fn life(certificate: &CertificateShown) -> Life {
 /// What of a table of the draft is not applied as it is: the thumbprints that stand in its entries.
 async fn changed(visit: &Visit, table: &str) -> Result<BTreeSet<String>, Trouble> {
     let values = settings::values(visit).await?;
-    let entries = |of: &serde_json::Value| of[table].as_array().cloned().unwrap_or_default();
+    // There may be ten thousand of them: found by their thumbprints, of which each stands in a table once.
+    let entries = |of: &serde_json::Value| -> HashMap<String, serde_json::Value> {
+        let all = of[table].as_array().into_iter().flatten();
+        all.filter_map(|entry| Some((entry["thumbprint"].as_str()?.to_owned(), entry.clone()))).collect()
+    };
     let applied = entries(&values.applied);
-    let differ = entries(&values.draft).into_iter().filter(|entry| !applied.contains(entry));
-    Ok(differ.filter_map(|entry| Some(entry["thumbprint"].as_str()?.to_owned())).collect())
+    let differ =
+        entries(&values.draft).into_iter().filter(|(which, entry)| applied.get(which) != Some(entry));
+    Ok(differ.map(|(which, _)| which).collect())
 }
 
 /// A file that was pasted: PEM as it stands, else what it is in base64.
