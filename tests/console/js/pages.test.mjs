@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { Broker, assertAccessible, closeBrowser, connected, signedIn } from "./lib.mjs";
+import { Broker, assertAccessible, closeBrowser, connected, eventually, signedIn } from "./lib.mjs";
 import { PAGES, filled } from "./pages.mjs";
 
 let broker;
@@ -87,20 +87,30 @@ test("messages with markup are text while they are watched", { timeout: 120_000 
 test("the keyboard is enough", { timeout: 120_000 }, async () => {
   const page = await signedIn(broker);
   await page.goto(`${broker.url}/configuration/broker-settings`);
+  // What a key does, the page does when it comes to it.
+  const holds = (what, is, wanted) => eventually(what, async () => assert.equal(await page.evaluate(is), wanted));
   await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+  await holds("the first stop", () => document.activeElement.textContent, "Skip to the content");
   await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
-  await page.locator("[data-apply-menu] summary").focus();
-  await page.keyboard.press("Enter");
-  assert.equal(await page.locator("[data-apply-menu]").getAttribute("open"), "");
+  await holds("skipped", () => document.activeElement.id, "main");
+  const menu = page.locator("[data-apply-menu]");
+  await menu.locator("summary").press("Enter");
+  await holds("opened", () => document.querySelector("[data-apply-menu]").open, true);
   await page.keyboard.press("Escape");
-  assert.equal(await page.locator("[data-apply-menu]").getAttribute("open"), null);
+  await holds("closed", () => document.querySelector("[data-apply-menu]").open, false);
   await page.locator(".menu.more summary").focus();
+  // The header is fetched anew every few seconds: whoever is in it stays there.
+  const header = () => page.evaluate(() => document.querySelector("[data-header]").dataset.marked ?? "");
+  await page.evaluate(() => (document.querySelector("[data-header]").dataset.marked = "old"));
+  await eventually("a new header", async () => assert.equal(await header(), ""));
+  await holds("the focus stays", () => document.activeElement === document.querySelector(".menu.more summary"), true);
   await page.keyboard.press("Enter");
-  await page.getByRole("button", { name: "Dark" }).focus();
-  await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
+  await page.waitForResponse("**/header");
+  await holds("the menu stays", () => document.querySelector(".menu.more").open, true);
+  const kept = page.waitForResponse("**/theme");
+  await page.getByRole("button", { name: "Dark" }).press("Enter");
+  await holds("chosen", () => document.documentElement.dataset.theme, "dark");
+  await kept;
   await page.goto(`${broker.url}/status`);
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "it is remembered");
   await page.context().close();

@@ -120,13 +120,17 @@ export function send(form, button = null) {
   return page(target(form, button), { method: "POST", body });
 }
 
-/** Takes header, countdown and what edits are made against from a page that came later. */
+/** Takes header, countdown and what edits are made against from a page that came later. Open menus and the focus stay. */
 export function takeHeader(found) {
   const here = one('[data-header] input[name="here"]')?.value ?? location.pathname;
-  const open = one("[data-apply-menu][open]");
+  const open = one("[data-header] details[open]");
   const etag = one("[data-header]", found)?.dataset.etag;
   if (etag) for (const field of all('input[name="etag"]')) field.value = etag;
-  if (!open) swap("[data-header]", found);
+  if (!open) {
+    const stops = () => all("a, button, input, summary", one("[data-header]"));
+    const at = stops().indexOf(document.activeElement);
+    if (swap("[data-header]", found) && at >= 0) stops()[at]?.focus({ preventScroll: true });
+  }
   swap("[data-trial]", found);
   for (const field of all('[data-header] input[name="here"], [data-trial] input[name="here"]')) field.value = here;
 }

@@ -70,7 +70,8 @@ document.addEventListener("submit", (event) => {
   const theme = event.submitter.value;
   document.documentElement.dataset.theme = theme;
   for (const button of all("[data-theme-form] button")) button.setAttribute("aria-pressed", button.value === theme);
-  fetch("/theme", { method: "POST", body: new URLSearchParams({ theme, here: "/status" }) });
+  // It is to be kept even if the reader goes on to another page at once.
+  fetch("/theme", { method: "POST", body: new URLSearchParams({ theme, here: "/status" }), keepalive: true });
 });
 
 document.addEventListener("click", async (event) => {

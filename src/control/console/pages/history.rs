@@ -15,7 +15,7 @@ use crate::control::console::text::{Foreign, count, latency, plural};
 use crate::control::console::trouble::{Trouble, flaw, of_fields, shown};
 use crate::control::console::views::form::Grade;
 use crate::control::console::views::history::{
-    Change, ChangesPage, Generation, GenerationPage, HistoryPage, Weight,
+    Change, ChangesPage, Generation, GenerationPage, HistoryPage, Weight, fit_to_be_shown,
 };
 use crate::control::console::views::list::{Cursor, List};
 use crate::control::console::views::shell::{Notice, Page, Tone};
@@ -42,7 +42,8 @@ async fn changes(visit: Visit) -> Shown {
     let mut problems = of_fields(&pending.problems, Grade::Problem);
     problems.extend(of_fields(&pending.warnings, Grade::Warning));
     let changes: Vec<Change> = pending.changes.iter().map(|made| change(made, now.clients)).collect();
-    Ok(shown(&ChangesPage { shell, problems, summary: summary(&changes), changes }))
+    let summary = summary(&changes);
+    Ok(shown(&ChangesPage { shell, problems, summary, changes: fit_to_be_shown(changes) }))
 }
 
 /// A change with whom it disturbs, as far as that can be said; `clients`: how many are connected.
@@ -170,7 +171,7 @@ async fn generation(visit: Visit, Path(number): Path<u64>) -> Shown {
     let shell = visit.shell(Page::History).await?;
     let found = ops::applying::generation(&visit.app().desk, number).await?;
     let changes =
-        |made: &[ChangeMade]| made.iter().map(|made| change(made, 0)).map(quiet).collect::<Vec<Change>>();
+        |made: &[ChangeMade]| fit_to_be_shown(made.iter().map(|made| change(made, 0)).map(quiet).collect());
     Ok(shown(&GenerationPage {
         shell,
         generation: row(&found.listed, None),

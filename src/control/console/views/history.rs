@@ -1,5 +1,7 @@
 //! What is pending, what was applied, and the way back.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 
 use super::form::FieldProblem;
@@ -31,7 +33,7 @@ pub(crate) struct Change {
 }
 
 /// How much a change disturbs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
     /// Nobody notices.
     Light,
@@ -39,6 +41,15 @@ pub(crate) enum Weight {
     Later,
     /// Somebody is disconnected, or a restart is needed.
     Heavy,
+}
+
+/// More changes than a table shows stand in the order of how much they disturb.
+pub(crate) fn fit_to_be_shown(mut changes: Vec<Change>) -> Vec<Change> {
+    // As many as `change_table.html` takes.
+    if changes.len() > 500 {
+        changes.sort_by_key(|change| Reverse(change.weight));
+    }
+    changes
 }
 
 impl Change {

@@ -1,6 +1,9 @@
 //! Every page, rendered from samples: nothing from outside becomes markup, forms and labels belong together, and what a
 //! strict policy of content forbids is not there.
 
+use askama::Template;
+
+use super::history::{Change, Weight, fit_to_be_shown};
 use super::list::List;
 use super::sample::{self, HOSTILE};
 use super::settings::Decision;
@@ -162,4 +165,22 @@ fn the_navigation_knows_where_one_is() {
     assert_eq!(settings.matches("aria-current=\"page\"").count(), 1);
     let entry = format!("<a href=\"{}\" aria-current=\"page\">", Page::BrokerSettings.path());
     assert!(settings.contains(&entry));
+}
+
+#[test]
+fn of_very_many_changes_those_are_shown_that_disturb_most() {
+    let mut page = sample::pending();
+    let heavy = page.changes.remove(0);
+    let light = |number: usize| Change {
+        path: format!("light{number}").into(),
+        before: None,
+        after: Some("x".into()),
+        effect: "live".into(),
+        notes: Vec::new(),
+        weight: Weight::Light,
+    };
+    page.changes = fit_to_be_shown((0..600).map(light).chain([heavy]).collect());
+    let text = page.render().expect("it can be rendered");
+    assert_eq!(text.matches("<bdi>light").count(), 499);
+    assert!(text.contains("drops 15,023 clients") && text.contains("and 101 more"));
 }
