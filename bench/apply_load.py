@@ -23,7 +23,8 @@ program, and not what is measured.
 Exit code: 0, or 1 if a message was lost, a client was lost, or an Apply was refused. With `--most-p99 1.5` also if the
 median of that ratio is larger.
 """
-import argparse, json, os, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, os, socket, statistics, subprocess, sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
 
 from started import Started, quartiles
 
@@ -75,7 +76,7 @@ class Local:
     def more(self):
         got = self.socket.recv(1 << 16)
         if not got:
-            sys.exit("the broker closed the control socket")
+            raise EOFError("the broker closed the control socket")
         return got
 
 
@@ -140,9 +141,10 @@ def run(variant, options):
                    "--cores", str(LOAD_CORE), "--strict", "--quiet", "--json", out]
         load = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if variant == "apply":
-            asking = threading.Thread(target=applies, args=(broker, load, options, row))
-            asking.start()
-            asking.join()
+            with ThreadPoolExecutor(1) as asking:
+                asking.submit(applies, broker, load, options, row).result()
+            if not row["answers"]:
+                row["wrong"].append("no Apply was made while the load ran")
         said, _ = load.communicate()
         if not os.path.exists(out):
             row["wrong"].append(f"no load: {said.strip().splitlines()[-3:]}")

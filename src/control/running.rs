@@ -1,4 +1,5 @@
-//! The seam to the running broker: with `starter`, the only file here that names the node and its listeners.
+//! The seam to the running broker: what is applied becomes a node and its listeners here, and nowhere else. `starter` is
+//! the thread that starts it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
