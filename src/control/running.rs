@@ -1,5 +1,5 @@
-//! The seam to the running broker: what is applied becomes a node and its listeners here, and nowhere else. `starter` is
-//! the thread that starts it.
+//! The seam to the running broker: what is applied becomes a node and its listeners here, and nowhere else.
+//! `starter` is the thread that starts it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
