@@ -90,20 +90,18 @@ class Mosquitto:
             options += ["-D", "publish", "user-property", key, value]
         if expiry is not None:
             options += ["-D", "publish", "message-expiry-interval", str(expiry)]
+        command = ["mosquitto_pub", *self._server, "-t", topic, *options]
         if len(payloads) == 1:
-            options += ["-s"] if payloads[0] else ["-n"]
-            text = payloads[0]
+            done = subprocess.run(
+                [*command, "-s" if payloads[0] else "-n"],
+                input=payloads[0],
+                capture_output=True,
+                timeout=HANG,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, b""), done
         else:
-            options += ["-l"]
-            text = b"".join(payload + b"\n" for payload in payloads)
-        done = subprocess.run(
-            ["mosquitto_pub", *self._server, "-t", topic, *options],
-            input=text,
-            capture_output=True,
-            timeout=HANG,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, b""), done
+            publish_lines(command, payloads, qos)
 
     def message(self):
         while True:
@@ -121,7 +119,8 @@ class Mosquitto:
         elif self._process:
             # SIGTERM is how a person ends it: it sends DISCONNECT. Refused every filter, it does so unasked.
             if not self._ends:
-                self._await_rest()
+                # Its handler of signals takes locks: if the interrupted thread holds one of them, it waits for ever.
+                await_rest(self._process.pid)
                 self._process.terminate()
             self._finish()
 
@@ -136,17 +135,6 @@ class Mosquitto:
             self._process.kill()
             self._finish()
 
-    def _await_rest(self):
-        """Returns once it sleeps until something arrives.
-
-        Its handler of signals sends DISCONNECT, for which it takes locks: of a process with one thread that holds one of
-        them at that moment, it would wait for ever.
-        """
-        deadline = time.monotonic() + HANG
-        while state(self._process.pid) != "S":
-            assert time.monotonic() < deadline, "mosquitto_sub does not come to rest"
-            os.sched_yield()
-
     def _finish(self):
         self._process.wait(timeout=HANG)
         self._out.rest()
@@ -154,9 +142,46 @@ class Mosquitto:
         self._reset()
 
 
-def state(pid):
-    """Its state, as proc(5) names it. What stands before may hold anything, but no parenthesis after the last one."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def publish_lines(command, payloads, qos):
+    """Publishes each from one connection, as a line of its input.
+
+    It compares, without a lock, the last identifier it read with the last that was sent, in two threads: if its input
+    ends while the last message is under way, both may miss it, and it never disconnects. So its input ends later.
+    """
+    done = ["sending PUBLISH", "received PUBACK", "received PUBCOMP"][qos]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["stdbuf", "-oL", *command, "-d", "-l"], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as run:
+        try:
+            out, errors = Lines(run.stdout), Lines(run.stderr)
+            for payload in payloads:
+                run.stdin.write(payload.decode() + "\n")
+            run.stdin.flush()
+            for _ in payloads:
+                out.wait(done)
+            await_rest(run.pid)
+            run.stdin.close()
+            assert (run.wait(timeout=HANG), errors.rest()) == (0, []), (run.returncode, errors.seen, out.seen)
+            out.rest()
+        finally:
+            run.kill()
+
+
+def await_rest(pid):
+    """Returns once each thread of a process sleeps until something arrives, the first one all the while."""
+    deadline = time.monotonic() + HANG
+    while True:
+        main, *others = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda each: int(each.name))
+        before = slept(main)
+        if before and all(slept(each) for each in others) and slept(main) == before:
+            return
+        assert time.monotonic() < deadline, "the client does not come to rest"
+        os.sched_yield()
+
+
+def slept(task):
+    """How many times it has gone to sleep, or None while it does not sleep: as proc(5) names it."""
+    fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
+    return fields["voluntary_ctxt_switches"] if fields["State"].startswith("S") else None
 
 
 def read_message(line):
