@@ -208,12 +208,13 @@ impl Shard {
     pub(super) fn end_session(&mut self, client: u32) {
         self.fire_will(client);
         let subscriptions = std::mem::take(&mut self.clients[client].subscriptions);
+        // Before their slots can be let go.
+        if subscriptions.iter().any(|sub| sub.flags.shared()) {
+            self.take_back(client, Outgoing::take_shared);
+        }
         for sub in &subscriptions {
             self.close_replays(client, sub.slot);
             self.leave(sub);
-        }
-        if subscriptions.iter().any(|sub| sub.flags.shared()) {
-            self.take_back(client, Outgoing::take_shared);
         }
         if let Some(flow) = &self.clients[client].flow {
             replace(&mut self.backlogs, flow.outgoing.backlog(), (0, 0));

@@ -307,7 +307,8 @@ impl Shard {
             let excluded = ShardSet::default();
             let accept = Accept::Online;
             let handover = Handover { run, items, filter, accept, excluded, counted: false };
-            // In its turn, so that ten thousand of them are sliced as well; before the slot can be let go.
+            // In its turn, so that ten thousand of them are sliced as well; and in front of what lets the slot go, or its
+            // next tenant would get them.
             self.work.queue.push_back(Work::Forward { handover: Box::new(handover), slot });
         }
     }

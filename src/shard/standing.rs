@@ -296,10 +296,11 @@ impl Shard {
     pub(super) fn withdraw(&mut self, client: u32, at: usize) {
         let sub = self.clients[client].subscriptions.remove(at);
         self.close_replays(client, sub.slot);
-        self.leave(&sub);
+        // Before its slot can be let go.
         if sub.flags.shared() {
             self.take_back(client, |outgoing: &mut Outgoing| outgoing.take_waiting_of(sub.slot));
         }
+        self.leave(&sub);
     }
 
     /// After an install: judges the next few clients, connected or not. True: there are more.

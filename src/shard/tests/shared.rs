@@ -5,6 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use super::*;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::ack::Ack;
+use crate::mqtt::unsubscribe::{FilterNamesBuilder, Unsubscribe};
 
 const SHARDS: [u16; 3] = [1, 2, 5];
 
@@ -278,5 +279,37 @@ fn what_a_member_hands_back_goes_to_none_that_may_not_read_it_whatever_its_flag_
                 assert_eq!(topics(&b.received(other)), ["a/secret"]);
             }
         }
+    }
+}
+
+/// What a member gives up goes round by its group's name, not by its slot, which the next filter may have by then.
+#[test]
+fn what_moves_never_comes_to_the_next_tenant_of_a_slot() {
+    for leaves in [false, true] {
+        let mut b = Broker::new(1);
+        let one = NonZeroU16::new(1);
+        let member = match leaves {
+            true => durable(&mut b, "member", |properties| properties.receive_maximum = one),
+            false => b.connect(Version::V5, "member"),
+        };
+        b.subscribe(member, "$share/g/#", QoS::AtLeastOnce);
+        let [publisher, next] = ["publisher", "next"].map(|id| b.connect(Version::V5, id));
+        b.publish(publisher, "a", "in flight", QoS::AtLeastOnce, false);
+        b.publish(publisher, "a", "in flight or waiting", QoS::AtLeastOnce, false);
+        b.shards[0].set_pace(Pace { appends_per_turn: 1, ..Pace::default() });
+        if leaves {
+            let (mut names, mut bytes) = (FilterNamesBuilder::default(), Vec::new());
+            names.push("$share/g/#");
+            let (packet_id, user) = (PacketId::new(9).expect("not zero"), UserProperties::default());
+            let unsubscribe = Unsubscribe { packet_id, user, filters: names.filters() };
+            Packet::Unsubscribe(unsubscribe).encode(Version::V5, &mut bytes);
+            b.shards[0].handle_bytes(member.conn, &bytes);
+        } else {
+            b.shards[0].handle_end(member.conn, End::Closed);
+        }
+        assert!(b.shards[0].work(), "there is more to do");
+        let told = b.subscribe(next, "$share/h/#", QoS::AtLeastOnce);
+        assert!(told.len() == 1 && told[0].contains("SubAck"), "leaves: {leaves}, {told:?}");
+        assert_eq!(b.count(|c| c.drops.no_member), if leaves { 1 } else { 2 });
     }
 }
