@@ -266,7 +266,7 @@ mod tests {
             (
                 listener("1", ""),
                 listener("2", ""),
-                "127.0.0.1:1 closes, who is connected there stays; 127.0.0.1:2 opens",
+                "127.0.0.1:1 closes, who is connected there is disconnected; 127.0.0.1:2 opens",
             ),
             (
                 listener("1", ""),
@@ -274,7 +274,7 @@ mod tests {
                 "127.0.0.1:1 keeps its socket; clients without TLS are disconnected",
             ),
             (listener("1", ""), two(""), "127.0.0.1:2 opens"),
-            (two(""), two("enabled = false\n"), "127.0.0.1:2 closes, who is connected there stays"),
+            (two(""), two("enabled = false\n"), "127.0.0.1:2 closes, who is connected there is disconnected"),
             (listener("1", ""), listener("1", "").replace("true", "false"), "every client is disconnected"),
             (
                 "[[user]]\nname = \"ann\"\npassword = ".to_owned() + &format!("{HASH:?}"),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::compile::Compiled;
-use super::config::Listener;
+use super::config::{Config, Listener};
 use super::failure::{Exit, Failure};
 use super::installed::Installed;
 use super::pki::moment;
 use super::report;
 use super::secure::{self, Identity};
 use super::starter::Starter;
+use super::status::ListenerStatus;
 use super::sys_tree::Tree;
 use crate::net::tls::config::{Alpn, Clients, Tickets, TlsError, server_config};
 use crate::net::{BindError, Bound, Speech, TlsTerms, Transport, listener};
@@ -249,6 +250,21 @@ impl Running {
     pub(super) fn listener_name(&self, number: u16) -> String {
         let open = self.open.iter().find(|open| open.number == number);
         open.map_or_else(|| format!("a listener that is gone ({number})"), Open::shown)
+    }
+
+    /// How many clients are connected at each listener of the configuration in force.
+    pub(super) fn clients_at(&self, reports: &[Report], config: &Config) -> Vec<ListenerStatus> {
+        let clients = |number: u16| -> u64 {
+            let at = reports.iter().flat_map(|report| &report.at_listeners);
+            at.filter(|(at, _)| *at == number).map(|(_, clients)| u64::from(*clients)).sum()
+        };
+        let mut open: Vec<&Open> = self.open.iter().collect();
+        let counted = |(place, listener): (usize, &Listener)| {
+            let found = open.iter().position(|open| open.asked == *listener)?;
+            let found = open.remove(found);
+            Some(ListenerStatus { listener: found.shown(), place, clients: clients(found.number) })
+        };
+        config.listeners.iter().enumerate().filter_map(counted).collect()
     }
 
     /// Since when it runs.

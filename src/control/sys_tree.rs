@@ -199,6 +199,7 @@ mod tests {
             net: crate::net::Counters::default(),
             counters: Counters::default(),
             census: Census::default(),
+            at_listeners: Vec::new(),
             latency: Latency::default(),
         };
         change(&mut report);

@@ -403,7 +403,11 @@ impl Control {
     pub(super) fn status(&self) -> Status {
         let generation = self.generation();
         let mut status = match &self.running {
-            Some(running) => gather(generation, running.uptime(), &running.reports()),
+            Some(running) => {
+                let reports = running.reports();
+                let listeners = running.clients_at(&reports, &self.applied.config);
+                Status { listeners, ..gather(generation, running.uptime(), &reports) }
+            }
             None => gather(generation, Duration::ZERO, &[]),
         };
         let logged = self.tracing.counts();

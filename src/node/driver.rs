@@ -150,6 +150,7 @@ impl Driver {
                     net: net.counters(),
                     counters: shard.counters().clone(),
                     census: shard.census(),
+                    at_listeners: shard.at_listeners().to_vec(),
                     latency: shard.latency().clone(),
                 }),
                 Order::Stop => {

@@ -36,6 +36,8 @@ pub struct Report {
     pub counters: Counters,
     /// What the shard holds.
     pub census: Census,
+    /// How many clients are connected at each listener, by its number, where somebody is.
+    pub at_listeners: Vec<(u16, u32)>,
     /// How long publications took inside the broker, from their arrival at any shard to their flush at this one.
     pub latency: Latency,
 }

@@ -15,7 +15,7 @@ use super::order::Order;
 use super::passwords::Pool;
 use super::{Node, NodeConfig, StartError};
 use crate::net::{Seats, listener};
-use crate::policy::{Generation, Limits, Snapshot};
+use crate::policy::{Generation, Limits, ListenerPolicy, Snapshot};
 use crate::routing::ShardId;
 use crate::shard::{Message, ShardConfig};
 
@@ -147,21 +147,30 @@ fn an_install_is_over_when_every_shard_judges_by_it() {
 }
 
 #[test]
-fn listeners_come_and_go_while_connections_stay() {
+fn listeners_come_and_go_and_with_them_their_clients() {
     let (node, address) = node(2, Limits::default());
+    let with = |generation, numbers: &[u16]| {
+        let listeners = numbers.iter().map(|number| (*number, ListenerPolicy::default())).collect();
+        let open = Snapshot { listeners, ..Snapshot::clone(&snapshot(generation, Limits::default())) };
+        node.install(Arc::new(open));
+    };
     let mut old = client(address, "old");
     let second = listener::bind(1, SocketAddr::from(([127, 0, 0, 1], 0)), 2).expect("bound");
     let other = second.address;
+    with(2, &[0, 1]);
     node.listen(second);
-    drop(client(other, "new"));
+    let mut new = client(other, "new");
+    with(3, &[1]);
     node.unlisten(0);
+    assert_eq!(node.swept().clients_disconnected, 1);
+    assert_eq!(old.read(&mut [0; 1]).unwrap_or(0), 0, "closed");
     let refused = Instant::now();
     while TcpStream::connect(address).is_ok() {
         assert!(refused.elapsed() < PATIENT, "it still listens");
         std::thread::yield_now();
     }
-    old.write_all(&[0xc0, 0]).expect("sent");
-    assert_eq!(receive::<2>(&mut old), [0xd0, 0]);
+    new.write_all(&[0xc0, 0]).expect("sent");
+    assert_eq!(receive::<2>(&mut new), [0xd0, 0]);
     drop(client(other, "newer"));
     node.stop();
 }

@@ -18,5 +18,5 @@ pub use limits::Limits;
 pub use principal::{ClientIdPolicy, ClientNames, ListenerPolicy, Principal, RefusedPublish};
 pub use rejections::{Attempt, Ground, Rejection, Rejections};
 pub use rules::{ClientRules, Rules};
-pub use snapshot::{Generation, Snapshot};
+pub use snapshot::{Generation, Listeners, Snapshot};
 pub use trace::{Direction, Directions, PacketTypes, TraceProblem, TraceSet, TraceSpec};

@@ -86,6 +86,8 @@ impl Attempt {
 pub enum Ground {
     /// The handshake failed, and not for the client's certificate.
     Handshake,
+    /// The listener that it came to is closed.
+    Listener,
     /// Its certificate, or that it has none.
     Certificate(CertificateRefusal),
     /// Its user name and password, or that it has none.

@@ -28,8 +28,8 @@ pub struct Snapshot {
     pub certificates: Arc<CertificatePolicy>,
     /// Who may connect by user name and password.
     pub credentials: Arc<Credentials>,
-    /// What listeners ask for, by their numbers; one that is not here asks for nothing.
-    pub listeners: HashMap<u16, ListenerPolicy>,
+    /// What listeners ask for. Whoever came to one that is not here may not stay.
+    pub listeners: Listeners,
     /// Which client identifiers are allowed.
     pub client_id: ClientIdPolicy,
     /// Topic access rules; `None`: they do not apply.
@@ -40,9 +40,32 @@ pub struct Snapshot {
     pub refused_publish_v3: RefusedPublish,
 }
 
-impl Snapshot {
-    /// What a listener asks for.
-    pub fn listener(&self, number: u16) -> ListenerPolicy {
-        self.listeners.get(&number).copied().unwrap_or_default()
+/// The listeners that are open, by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listeners(HashMap<u16, ListenerPolicy>);
+
+impl Listeners {
+    /// What a listener asks for; `None`: it is closed.
+    pub fn get(&self, number: u16) -> Option<ListenerPolicy> {
+        self.0.get(&number).copied()
+    }
+}
+
+impl Default for Listeners {
+    /// One, with the number 0, that asks for nothing.
+    fn default() -> Listeners {
+        Listeners::from_iter([(0, ListenerPolicy::default())])
+    }
+}
+
+impl FromIterator<(u16, ListenerPolicy)> for Listeners {
+    fn from_iter<I: IntoIterator<Item = (u16, ListenerPolicy)>>(listeners: I) -> Listeners {
+        Listeners(listeners.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[(u16, ListenerPolicy); N]> for Listeners {
+    fn from(listeners: [(u16, ListenerPolicy); N]) -> Listeners {
+        Listeners::from_iter(listeners)
     }
 }

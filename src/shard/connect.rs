@@ -46,6 +46,14 @@ impl Shard {
         let connection = &self.connections[conn.index as usize];
         let certificate = connection.certificate.as_deref();
         let (listener, tls, trusted) = (connection.listener, connection.tls, connection.trusted);
+        if self.snapshot.listeners.get(listener).is_none() {
+            let why = "The listener that the client came to is closed.";
+            return self.refuse(
+                conn,
+                connect,
+                Refusal::new(Ground::Listener, ReasonCode::ServerUnavailable, why),
+            );
+        }
         match self.judge_certificate(listener, tls, certificate, trusted) {
             Ok(trusted) => self.connections[conn.index as usize].trusted = trusted,
             Err(refusal) => {
@@ -301,7 +309,7 @@ impl Shard {
         connection.phase = Phase::Connected;
         connection.certificate = None; // the client has it
         self.connected += 1;
-        self.online.came(self.clients[client].standing.principal.as_deref());
+        self.online.came(connection.listener, self.clients[client].standing.principal.as_deref());
         connection.client = client;
         connection.expiry_asked = connect.properties.session_expiry_secs.is_some_and(|secs| secs != 0);
         connection.packet_bytes = limits.packet_bytes;

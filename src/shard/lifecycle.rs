@@ -155,11 +155,13 @@ impl Shard {
     fn detach(&mut self, client: u32, fate: WillFate) {
         // Whom an install puts out leaves no will, also who goes before anything else has come by: what is asked of a
         // connection can only be asked while there is one.
-        let fate = if self.is_put_out(client) { WillFate::Delete } else { fate };
+        let fate = if self.forfeits_will(client) { WillFate::Delete } else { fate };
         self.connected -= 1;
-        self.online.went(self.clients[client].standing.principal.as_deref());
         let c = &mut self.clients[client];
-        c.conn = None;
+        if let Some(conn) = c.conn.take() {
+            let listener = self.connections[conn.index as usize].listener;
+            self.online.went(listener, c.standing.principal.as_deref());
+        }
         c.holds_back = false;
         if let Some(flow) = &mut c.flow {
             flow.inbound.disconnect();

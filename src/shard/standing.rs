@@ -184,7 +184,8 @@ impl Shard {
         certificate: Option<&Presented>,
         earlier: Option<Trusted>,
     ) -> Result<Option<Trusted>, CertificateRefusal> {
-        let asked = self.snapshot.listener(listener);
+        // Who came to one that is closed hears of that.
+        let asked = self.snapshot.listeners.get(listener).unwrap_or_default();
         // A plain connection that was there before its listener was encrypted.
         if asked.tls && !tls {
             return Err(CertificateRefusal::NotEncrypted);
@@ -202,26 +203,32 @@ impl Shard {
     #[cold]
     fn judge_again(&mut self, client: u32) -> bool {
         let key = self.clients.key(client);
-        self.clients[client].standing.epoch = self.epoch;
-        match self.still_accept(client) {
+        let judged = self.still_accept(client);
+        let c = &self.clients[client];
+        let name = c.standing.principal.as_ref().map_or("", |p| p.client_name(self.snapshot.names));
+        let own = self.rules.as_ref().map(|rules| rules.client(name));
+        // Before it may be put out: its will is judged by them.
+        let standing = &mut self.clients[client].standing;
+        (standing.epoch, standing.rules) = (self.epoch, own);
+        match judged {
             Ok(trusted) => self.clients[client].standing.trusted = trusted,
             Err((ground, why)) => {
-                self.clients[client].will = None;
+                let closed = ground == Ground::Listener;
+                if !closed {
+                    self.clients[client].will = None;
+                }
                 if let Some(conn) = self.clients[client].conn {
                     self.counters.expelled += 1;
                     self.aftermath.put_out(&self.clients[client].client_id, &why);
                     self.reject_client(client, ground, why);
-                    self.disconnect(conn, ReasonCode::AdministrativeAction, CloseCause::NotAccepted);
+                    let cause = if closed { CloseCause::Expelled } else { CloseCause::NotAccepted };
+                    self.disconnect(conn, ReasonCode::AdministrativeAction, cause);
                     if self.clients.by_key(key).is_none() {
                         return false;
                     }
                 }
             }
         }
-        let c = &self.clients[client];
-        let name = c.standing.principal.as_ref().map_or("", |p| p.client_name(self.snapshot.names));
-        let own = self.rules.as_ref().map(|rules| rules.client(name));
-        self.clients[client].standing.rules = own;
         self.judge_subscriptions(client);
         self.clients[client].conn.is_some()
     }
@@ -234,9 +241,11 @@ impl Shard {
         if presented && standing.trusted.is_none_or(|t| t.by != by) { VERIFIED } else { 1 }
     }
 
-    /// Whether an install puts a connected client out, and has not come by yet.
-    pub(super) fn is_put_out(&self, client: u32) -> bool {
-        !self.clients[client].standing.is_current(self.epoch) && self.still_accept(client).is_err()
+    /// Whether an install takes its will from a connected client, and has not come by yet. Of who is put out because a
+    /// listener closes the will is published: nothing speaks against the client.
+    pub(super) fn forfeits_will(&self, client: u32) -> bool {
+        !self.clients[client].standing.is_current(self.epoch)
+            && self.still_accept(client).is_err_and(|(ground, _)| ground != Ground::Listener)
     }
 
     /// Whether a client whose CONNECT was accepted would be accepted still, and who trusts it; else why not.
@@ -245,11 +254,9 @@ impl Shard {
         let principal = c.standing.principal.as_deref();
         let certificate = principal.and_then(|p| p.certificate.as_deref());
         let earlier = c.standing.trusted;
-        let judged = match c.conn {
-            Some(conn) => {
-                let connection = &self.connections[conn.index as usize];
-                self.judge_certificate(connection.listener, connection.tls, certificate, earlier)
-            }
+        let connection = c.conn.map(|conn| &self.connections[conn.index as usize]);
+        let judged = match connection {
+            Some(came) => self.judge_certificate(came.listener, came.tls, certificate, earlier),
             // Nobody is connected: only what was presented counts, for the will.
             None => {
                 let optional = crate::policy::Requirement::Optional;
@@ -268,10 +275,14 @@ impl Shard {
             return Err((Ground::Credentials, why.to_owned()));
         }
         let anonymous = Principal::default();
-        match self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id) {
-            Some(refusal) => Err((refusal.ground, refusal.why.to_owned())),
-            None => Ok(trusted),
+        if let Some(refusal) = self.refuse_name(principal.unwrap_or(&anonymous), &c.client_id) {
+            return Err((refusal.ground, refusal.why.to_owned()));
         }
+        // Last, because what speaks against the client itself costs it its will.
+        if connection.is_some_and(|came| self.snapshot.listeners.get(came.listener).is_none()) {
+            return Err((Ground::Listener, "the listener that it came to is closed".to_owned()));
+        }
+        Ok(trusted)
     }
 
     /// Takes from a client the subscriptions that it may no longer have, and marks those whose messages are judged.

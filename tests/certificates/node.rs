@@ -1,6 +1,5 @@
 //! A live broker of these tests: two shards, a TCP and a WebSocket listener, both with TLS.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -34,7 +33,7 @@ fn snapshot(generation: u64, policy: &Arc<CertificatePolicy>, requirement: Requi
         generation: Generation(generation),
         persistent_sessions: true,
         certificates: Arc::clone(policy),
-        listeners: HashMap::from([(0, listener), (1, listener)]),
+        listeners: [(0, listener), (1, listener)].into(),
         ..Snapshot::default()
     })
 }

@@ -1,5 +1,6 @@
 """The process itself: start, signals, Apply, what it says and what it leaves behind."""
 
+import json
 import os
 import signal
 import socket
@@ -220,6 +221,40 @@ class Starting(unittest.TestCase):
         self.assertEqual(client.end().value, 0x8B)
         with self.assertRaises(ConnectionRefusedError):
             raw(broker)
+
+    def test_a_listener_that_closes_takes_its_clients_with_it_and_no_others(self):
+        fresh = Broker(data=self.folder, listen=False).ready()
+        fresh.edit("enabled = false\n\n# Where", "enabled = true\n\n# Where")
+        fresh.edit("127.0.0.1:1883", f"127.0.0.1:{free_port()}")
+        fresh.edit("127.0.0.1:8083", "127.0.0.1:0")
+        fresh.edit('"many"\nenabled = false', '"many"\nenabled = true')
+        fresh.stop()
+        broker = Broker(data=self.folder, listen=False).ready()
+        self.addCleanup(broker.stop)
+        will = {"topic": "gone", "payload": b"left behind"}
+        staying = Client(broker, "staying", version=V5, websocket=True)
+        staying.connect()
+        staying.subscribe("gone")
+        leaving = [Client(broker, f"leaving-{version}", version=version, will=will) for version in (V3, V5)]
+        for client in leaving:
+            client.connect()
+        status = ["status", "--json", "--data", self.folder]
+        clients = [each["clients"] for each in json.loads(command(*status).stdout)["listeners"]]
+        self.assertEqual(sorted(clients), [1, 2])
+
+        text = broker.config.read_text()
+        tcp = text.index('protocol = "tcp"')
+        broker.config.write_text(text[:tcp] + text[tcp:].replace("enabled = true", "enabled = false", 1))
+        change = command("config", "diff", "--data", self.folder).stdout
+        self.assertIn("closes, who is connected there is disconnected", change)
+        applied = command("config", "apply", "--data", self.folder)
+        self.assertIn("clients disconnected: 2\n    2: the listener that it came to is closed", applied.stdout)
+        self.assertEqual(leaving[1].end().value, 0x98)
+        leaving[0].end()
+        self.assertEqual([staying.message().payload for _ in leaving], [will["payload"]] * 2)
+        left = json.loads(command(*status).stdout)["listeners"]
+        self.assertEqual([each["clients"] for each in left], [1])
+        self.assertIn("connect to another listener", command("rejected", "--data", self.folder).stdout)
 
     def test_a_trial_leaves_nothing_outside_its_directory(self):
         home = self.folder / "home"

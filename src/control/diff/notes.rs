@@ -105,7 +105,7 @@ fn listener(
     let closes = was.map(|was| was.address).filter(|address| !new.contains(address));
     let opens = is.map(|is| is.address).filter(|address| !old.contains(address));
     let mut parts = Vec::new();
-    parts.extend(closes.map(|address| format!("{address} closes, who is connected there stays")));
+    parts.extend(closes.map(|address| format!("{address} closes, who is connected there is disconnected")));
     parts.extend(opens.map(|address| format!("{address} opens")));
     if let (Some(was), Some(is), None, None) = (was, is, closes, opens) {
         parts.push(format!("{} keeps its socket", is.address));

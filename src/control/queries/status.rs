@@ -127,6 +127,15 @@ fn more(status: &Status) -> Vec<String> {
         lines.push(String::new());
         lines.push(shards(status));
     }
+    if !status.listeners.is_empty() {
+        lines.push(String::new());
+        let mut table = Table::new(&["listener", "clients"]);
+        status
+            .listeners
+            .iter()
+            .for_each(|one| table.push(vec![one.listener.clone().into(), one.clients.into()]));
+        lines.push(table.text());
+    }
     lines
 }
 

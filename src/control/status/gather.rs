@@ -64,6 +64,8 @@ pub(in crate::control) struct Status {
     pub(in crate::control) latency: Latency,
     /// Each shard.
     pub(in crate::control) shards: Vec<ShardStatus>,
+    /// Each open listener.
+    pub(in crate::control) listeners: Vec<ListenerStatus>,
 }
 
 /// Percentiles, in microseconds.
@@ -93,6 +95,17 @@ pub(in crate::control) struct ShardStatus {
     pub(in crate::control) backlog_bytes: u64,
     pub(in crate::control) turns: u64,
     pub(in crate::control) sleeps: u64,
+}
+
+/// What one listener has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(in crate::control) struct ListenerStatus {
+    /// How clients speak there and its address, with the port that the system chose: `tcp 127.0.0.1:1883`.
+    pub(in crate::control) listener: String,
+    /// Its place among the configuration's `[[listener]]`, from 0.
+    pub(in crate::control) place: usize,
+    /// Clients that are connected there.
+    pub(in crate::control) clients: u64,
 }
 
 impl Latency {
@@ -168,6 +181,7 @@ pub(in crate::control) fn gather(generation: u64, uptime: Duration, reports: &[R
         counters: crate::control::report::totals(reports).into_iter().collect(),
         latency: Latency::of(&measured(reports)),
         shards: reports.iter().map(shard_status).collect(),
+        listeners: Vec::new(), // whoever opened them knows
     }
 }
 

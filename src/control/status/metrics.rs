@@ -61,6 +61,12 @@ impl Collector for Scrape {
                 gauge.encode(family.encode_family(&[("shard", shard.shard.to_string())])?)?;
             }
         }
+        let help = "Connected clients of a listener";
+        let mut family = encoder.encode_descriptor("listener_clients", help, None, MetricType::Gauge)?;
+        for one in &status.listeners {
+            let gauge = ConstGauge::new(i64::try_from(one.clients).unwrap_or(i64::MAX));
+            gauge.encode(family.encode_family(&[("listener", one.listener.as_str())])?)?;
+        }
         Ok(())
     }
 }

@@ -5,6 +5,6 @@ mod gather;
 mod history;
 mod metrics;
 
-pub(super) use gather::{Latency, Status, gather, measured};
+pub(super) use gather::{Latency, ListenerStatus, Status, gather, measured};
 pub(super) use history::{FINE_SECS, History, Point};
 pub(super) use metrics::metrics;

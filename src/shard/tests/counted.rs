@@ -4,9 +4,9 @@ use super::judged::{
     Deny, Read, ReadWrite, SHARDS, Write, certificate, rules, thumbprint, trusting, with_will,
 };
 use super::*;
-use crate::policy::Generation;
 use crate::policy::certificates::CommonName;
 use crate::policy::rules::Access;
+use crate::policy::{Generation, ListenerPolicy};
 use QoS::{AtLeastOnce, AtMostOnce};
 
 const RULES: &[(Access, &str, &str)] =
@@ -102,6 +102,11 @@ fn connections_are_counted_by_their_certificates() {
         let (_two, _) = b.arrive(fleet(), &Connect { clean_start: false, ..connect(Version::V3_1_1, "2") });
         b.connect(Version::V5, "without");
         assert_eq!(online(&b), [2, 0]);
+        let here = |b: &Broker| -> u32 {
+            let at = b.shards.iter().flat_map(Shard::at_listeners);
+            at.map(|(listener, count)| if *listener == 0 { *count } else { 100 }).sum()
+        };
+        assert_eq!(here(&b), 3);
         // Taken over, by the same one: it is still two.
         let (one_again, _) = b.arrive(fleet(), &connect(Version::V5, "1"));
         assert!(b.closed.iter().any(|(peer, _)| peer.conn == one.conn));
@@ -110,6 +115,9 @@ fn connections_are_counted_by_their_certificates() {
         assert_eq!(online(&b), [1, 0]);
         b.install(trusting(&["fleet"]));
         b.settle();
-        assert_eq!(online(&b), [0, 0]);
+        assert_eq!((online(&b), here(&b)), (vec![0, 0], 1));
+        b.install(Snapshot { listeners: [(1, ListenerPolicy::default())].into(), ..trusting(&[]) });
+        b.settle();
+        assert!(b.shards.iter().all(|shard| shard.at_listeners().is_empty()));
     }
 }

@@ -3,6 +3,7 @@
 
 mod aliases;
 mod behaviour;
+mod closed_listeners;
 mod counted;
 mod court;
 mod edges;

@@ -32,31 +32,39 @@ impl World {
     /// Looks at all that a shard has done since the last look.
     pub(super) fn look(&mut self, home: usize) -> Judged {
         self.stamp += 1;
+        let effects: Vec<Effect> = std::iter::from_fn(|| self.homes[home].shard.poll_effect()).collect();
         let mut all = Vec::new();
         for line in self.homes[home].open.clone() {
             let heard = self.put_out(line)?;
             // What one call did for several connections of one client was done in this order.
             let connack = heard.iter().any(|packet| matches!(packet, Heard::ConnAck(_)));
             let disconnect = heard.iter().any(|packet| matches!(packet, Heard::Disconnect(_)));
-            all.extend((!heard.is_empty()).then_some(((connack, !disconnect), line, heard)));
+            let conn = self.lines[line].conn;
+            let gave_way = effects.contains(&Effect::Close { conn, cause: CloseCause::TakenOver });
+            all.extend((!heard.is_empty()).then_some(((connack, !disconnect && !gave_way), line, heard)));
         }
         all.sort_by_key(|(order, ..)| *order);
+        // The will of whom a call has put out may be delivered in the same call.
+        for effect in &effects {
+            if let Effect::Close { conn, cause } = effect {
+                self.leave_will(conn.index as usize, is_goodbye(*cause));
+            }
+        }
         for (_, line, heard) in all {
             for packet in heard {
                 self.note(self.lines[line].who, format!("line {line} is put out {packet:?}"));
                 self.judge(line, packet)?;
             }
         }
-        while let Some(effect) = self.homes[home].shard.poll_effect() {
+        for effect in effects {
             match effect {
                 Effect::Pause(conn) => self.lines[conn.index as usize].paused = true,
                 Effect::Resume(conn) => self.lines[conn.index as usize].paused = false,
                 Effect::Close { conn, cause } => {
                     let line = conn.index as usize;
-                    let goodbye = matches!(cause, CloseCause::Disconnected | CloseCause::NotAccepted);
                     self.note(self.lines[line].who, format!("line {line} is closed: {cause:?}"));
                     self.check_cause(line, cause)?;
-                    self.ended(line, goodbye);
+                    self.ended(line, is_goodbye(cause));
                     self.lines[line].phase = Phase::Closing;
                     self.homes[home].closing.push(line);
                 }
@@ -87,12 +95,15 @@ impl World {
         Ok(all)
     }
 
-    fn check_cause(&self, line: usize, cause: CloseCause) -> Judged {
+    fn check_cause(&mut self, line: usize, cause: CloseCause) -> Judged {
         let l = &self.lines[line];
-        let accepted = self.decrees[self.homes[l.home].held].accepts(l.proof);
+        let decree = &self.decrees[self.homes[l.home].held];
+        let (open, borne) = (decree.is_open(l.listener), decree.bears(l.proof, l.listener));
         match cause {
-            CloseCause::NotAccepted if accepted => {
-                self.fault("put out although accepted", line, String::new())
+            CloseCause::NotAccepted if borne => self.fault("put out although accepted", line, String::new()),
+            CloseCause::Expelled if borne && !open => {
+                self.proved.closed_out += 1;
+                Ok(())
             }
             CloseCause::NotAccepted
             | CloseCause::TakenOver
@@ -110,13 +121,8 @@ impl World {
             return;
         }
         let (held, who, wish) = (self.homes[l.home].held, l.who, l.wish);
-        if let Some((will, delayed)) = wish.will
-            && !goodbye
-            && self.decrees[held].accepts(l.proof)
-        {
-            self.posts[will].span = Some((held, (!delayed).then_some(held)));
-            self.posts[will].handed = self.stamp;
-        }
+        self.leave_will(line, goodbye);
+        let l = &self.lines[line];
         // What it has sent and was not read yet may be read last of all.
         let late = |(_, span): &&(Vec<String>, Span)| span.1.is_none();
         let late: Vec<String> =
@@ -132,6 +138,17 @@ impl World {
                 person.subscriptions.clear();
                 person.session = false;
             }
+        }
+    }
+
+    /// What has ended leaves a will, unless it said good-bye or something speaks against the client.
+    fn leave_will(&mut self, line: usize, goodbye: bool) {
+        let l = &self.lines[line];
+        let held = self.homes[l.home].held;
+        let leaves = l.phase == Phase::Up && !goodbye && self.decrees[held].bears(l.proof, l.listener);
+        if let Some((will, delayed)) = l.wish.will.filter(|_| leaves) {
+            self.posts[will].span = Some((held, (!delayed).then_some(held)));
+            self.posts[will].handed = self.stamp;
         }
     }
 
@@ -158,12 +175,12 @@ impl World {
         }
         if let Heard::Disconnect(code) = heard {
             return match code {
-                0x98 if !decree.accepts(l.proof) => Ok(()),
+                0x98 if !decree.accepts(l.proof, l.listener) => Ok(()),
                 0x8E => Ok(()),
                 _ => self.fault("DISCONNECT for nothing", line, format!("{code:#04x}")),
             };
         }
-        if !decree.accepts(l.proof) {
+        if !decree.accepts(l.proof, l.listener) {
             return self.fault("something for who is not accepted any more", line, format!("{heard:?}"));
         }
         match heard {
@@ -208,10 +225,11 @@ impl World {
             person.session && person.proof.owner().is_some_and(|owner| proof.owner() != Some(owner));
         let will =
             wish.will.is_none_or(|(will, _)| decree.may(proof, Action::Publish, self.posts[will].topic));
-        let welcome = decree.welcomes(identity, wish.password) && will;
+        let welcome = decree.is_open(l.listener) && decree.welcomes(identity, wish.password) && will;
         self.proved.sessions_kept += usize::from(welcome && foreign);
         // The session's connection may just have been put out, and the session have ended with it.
-        let gone = person.current.is_some_and(|old| !decree.accepts(self.lines[old].proof));
+        let stays = |old: usize| decree.accepts(self.lines[old].proof, self.lines[old].listener);
+        let gone = person.current.is_some_and(|old| !stays(old));
         let expected = welcome && !foreign;
         if expected != (code == 0) && !(welcome && foreign && gone) {
             return self.fault(
@@ -264,6 +282,11 @@ impl World {
             match (granted, open && now) {
                 (false, _) if open => self.people[who].end(filter, stamp),
                 (true, true) => self.people[who].subscribe(filter, always),
+                // It was there until a generation came that does not allow it: what was sent meanwhile may come again.
+                (true, false) if open => {
+                    self.people[who].subscribe(filter, false);
+                    self.people[who].end(filter, stamp);
+                }
                 _ => {}
             }
         }
@@ -306,4 +329,9 @@ impl World {
         self.delivered.insert((l.who, no));
         Ok(())
     }
+}
+
+/// Whether a connection that ends so leaves no will.
+fn is_goodbye(cause: CloseCause) -> bool {
+    matches!(cause, CloseCause::Disconnected | CloseCause::NotAccepted)
 }

@@ -45,6 +45,9 @@ impl Proof {
     }
 }
 
+/// Where clients connect.
+pub const LISTENERS: [u16; 2] = [0, 1];
+
 /// A generation.
 pub struct Decree {
     pub snapshot: Arc<Snapshot>,
@@ -54,18 +57,21 @@ pub struct Decree {
     credentials_required: bool,
     certificate_required: bool,
     revoked: BTreeSet<usize>,
+    /// Which of the [`LISTENERS`] is closed.
+    closed: Option<u16>,
     names: ClientNames,
 }
 
 /// As a failure shows it.
 impl std::fmt::Debug for Decree {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Decree { rules, users, revoked, names, .. } = self;
+        let Decree { rules, users, revoked, closed, names, .. } = self;
         let required = (self.credentials_required, self.certificate_required);
         let rules: Option<Vec<_>> = rules
             .as_ref()
             .map(|rules| rules.rules().iter().map(|r| (r.access, &r.client, &r.topic)).collect());
-        write!(out, "required {required:?}, users {users:?}, revoked {revoked:?}, {names:?}, rules {rules:?}")
+        write!(out, "required {required:?}, users {users:?}, revoked {revoked:?}, ")?;
+        write!(out, "listener {closed:?} is closed, {names:?}, rules {rules:?}")
     }
 }
 
@@ -131,22 +137,29 @@ impl Decree {
         let stored = users.iter().map(|(user, version)| (name(*user).into(), stored(*user, *version)));
         let credentials = Credentials::new(credentials_required, stored);
         let asked = if certificate_required { Requirement::Required } else { Requirement::Optional };
-        let listener = ListenerPolicy { tls: true, certificate: asked };
+        let closed = rng.percent(10).then(|| *rng.pick(&LISTENERS));
+        let open = LISTENERS.into_iter().filter(|listener| Some(*listener) != closed);
+        let listeners = open.map(|number| (number, ListenerPolicy { tls: true, certificate: asked }));
         let snapshot = Snapshot {
             generation: Generation(number),
             persistent_sessions: true,
             certificates: Arc::new(certificates),
             credentials: Arc::new(credentials),
-            listeners: [(0, listener)].into(),
+            listeners: listeners.collect(),
             rules: rules.clone().map(Arc::new),
             names,
             ..Snapshot::default()
         };
         let snapshot = Arc::new(snapshot);
-        Decree { snapshot, rules, users, credentials_required, certificate_required, revoked, names }
+        Decree { snapshot, rules, users, credentials_required, certificate_required, revoked, closed, names }
     }
 
-    /// Whether a CONNECT with this identity and, of a user, this version of the password is welcome.
+    /// Whether a listener is open.
+    pub fn is_open(&self, listener: u16) -> bool {
+        self.closed != Some(listener)
+    }
+
+    /// Whether a CONNECT at an open listener with this identity and, of a user, this version of the password is welcome.
     pub fn welcomes(&self, identity: Identity, password: u8) -> bool {
         let proof = match identity {
             Identity::User(user) if self.asks_users() => match self.users.get(&user) {
@@ -155,7 +168,8 @@ impl Decree {
             },
             _ => None,
         };
-        self.accepts(Proof { identity, password: proof })
+        let any_open = LISTENERS.into_iter().find(|listener| self.is_open(*listener));
+        any_open.is_some_and(|listener| self.accepts(Proof { identity, password: proof }, listener))
     }
 
     /// The version of a user's password.
@@ -168,11 +182,16 @@ impl Decree {
         self.credentials_required || !self.users.is_empty()
     }
 
-    /// Whether a client that has proved this may be there.
-    pub fn accepts(&self, proof: Proof) -> bool {
+    /// Whether a client that has proved this at a listener may be there.
+    pub fn accepts(&self, proof: Proof, listener: u16) -> bool {
+        self.is_open(listener) && self.bears(proof, listener)
+    }
+
+    /// Whether nothing speaks against the client itself. A listener that is closed asks for nothing.
+    pub fn bears(&self, proof: Proof, listener: u16) -> bool {
         let certificate = match proof.identity {
             Identity::Certificate(number) => !self.revoked.contains(&number),
-            _ => !self.certificate_required,
+            _ => !self.certificate_required || !self.is_open(listener),
         };
         let credentials = match (proof.identity, proof.password) {
             (Identity::User(user), Some(version)) => self.users.get(&user) == Some(&version),

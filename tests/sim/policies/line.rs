@@ -50,6 +50,7 @@ pub struct Line {
     pub phase: Phase,
     pub wish: Wish,
     pub proof: Proof,
+    pub listener: u16,
     /// Not given to the shard yet, and what ends where in the whole stream.
     pub up: VecDeque<u8>,
     pub marks: VecDeque<(usize, Mark)>,
@@ -191,7 +192,7 @@ pub struct Post {
 
 impl Line {
     /// A connection on which nothing was sent.
-    pub fn new(who: usize, home: usize, conn: ConnId, wish: Wish, proof: Proof) -> Line {
+    pub fn new(who: usize, home: usize, conn: ConnId, wish: Wish, proof: Proof, listener: u16) -> Line {
         Line {
             who,
             home,
@@ -199,6 +200,7 @@ impl Line {
             phase: Phase::Connecting,
             wish,
             proof,
+            listener,
             up: VecDeque::new(),
             marks: VecDeque::new(),
             written: 0,

@@ -25,7 +25,7 @@ use tidemq::time::Time;
 
 use crate::history::Fault;
 use crate::rng::Rng;
-use decree::{Decree, Identity, Proof, certificate, stored};
+use decree::{Decree, Identity, LISTENERS, Proof, certificate, stored};
 use line::{Line, Mark, Person, Phase, Post, Stamp, Wish};
 
 const HOME_KEY: [u8; 16] = *b"homes of clients";
@@ -39,6 +39,7 @@ pub struct Proved {
     pub connects_refused: usize,
     /// Sessions that were kept from somebody else.
     pub sessions_kept: usize,
+    pub closed_out: usize,
     pub expelled: u64,
     pub withdrawn: u64,
     pub refused_at_delivery: u64,
@@ -221,7 +222,7 @@ impl World {
         while l.marks.front().is_some_and(|(end, _)| *end <= l.handed) {
             given.extend(l.marks.pop_front().map(|(_, mark)| mark));
         }
-        let (conn, proof, who) = (l.conn, l.proof, l.who);
+        let (conn, proof, listener, who) = (l.conn, l.proof, l.listener, l.who);
         let decree = self.decrees[held].clone();
         let asked = &self.lines[line].asked;
         self.trace.push((self.stamp, who, format!("line {line} held {held} given {given:?} {asked:?}")));
@@ -237,8 +238,9 @@ impl World {
                     let Some((filters, span)) = l.asked.get_mut(id) else { continue };
                     *span = (held, Some(held));
                     // Whoever is put out does not come to it.
-                    let takes =
-                        |filter: &&String| decree.accepts(proof) && decree.may_subscribe(proof, filter);
+                    let takes = |filter: &&String| {
+                        decree.accepts(proof, listener) && decree.may_subscribe(proof, filter)
+                    };
                     for filter in filters.iter().filter(takes) {
                         self.people[who].subscribe(filter, true);
                     }
@@ -361,8 +363,13 @@ impl World {
         };
         let peer = ([127, 0, 0, 1], 1_024).into();
         let deadline = self.now.after_secs(1_000_000);
-        let opened = Opened { tls: true, certificate, ..Opened::plain(peer, 0, deadline) };
-        self.lines.push(Line::new(who, home, conn, wish, Proof { identity, password: None }));
+        let last = &self.decrees[self.decrees.len() - 1];
+        let listener = match *self.rng.pick(&LISTENERS) {
+            closed if self.calm && !last.is_open(closed) => 1 - closed,
+            any => any,
+        };
+        let opened = Opened { tls: true, certificate, ..Opened::plain(peer, listener, deadline) };
+        self.lines.push(Line::new(who, home, conn, wish, Proof { identity, password: None }, listener));
         self.homes[home].open.push(line);
         self.call(home, |shard| shard.handle_open(conn, opened))?;
         Ok(line)

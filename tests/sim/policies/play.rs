@@ -9,9 +9,9 @@ use tidemq::mqtt::connect::{Connect, ConnectProperties, Will, WillProperties};
 use tidemq::mqtt::subscribe::{RetainHandling, SubscriptionOptions};
 use tidemq::mqtt::{Packet, QoS, ReasonCode, Version};
 use tidemq::policy::rules::Action;
-use tidemq::shard::{ClientQuery, Looked, StateFilter};
+use tidemq::shard::{ClientQuery, ClientRow, ClientState, Looked, StateFilter};
 
-use super::decree::{Decree, FILTERS, Identity, TOPICS, thumbprint};
+use super::decree::{Decree, FILTERS, Identity, LISTENERS, TOPICS, thumbprint};
 use super::line::{Mark, Phase, Post, Wish, covers};
 use super::{Proved, World};
 use crate::history::Fault;
@@ -268,17 +268,17 @@ impl World {
                 Identity::User(user) => last.password_of(user),
                 _ => 0,
             };
-            let there = self.usable(who).map(|line| self.lines[line].proof);
+            let there = self.usable(who).map(|line| (self.lines[line].proof, self.lines[line].listener));
             let missing = there.is_none() && last.welcomes(person.identity, password);
             // Another one may have the session, or it may be a user's who cannot prove that any more.
             let owned = person.session && person.proof.owner().is_some();
-            if missing && !owned || there.is_some_and(|proof| !last.accepts(proof)) {
+            if missing && !owned || there.is_some_and(|(proof, listener)| !last.accepts(proof, listener)) {
                 let text = format!("{person:?} {there:?} {last:?}");
                 return Err(Fault::general("who may be there is there", text));
             }
         }
         self.check_subscriptions()?;
-        self.check_certificates()?;
+        self.check_online()?;
         self.check_messages(&last)
     }
 
@@ -293,8 +293,8 @@ impl World {
         Err(Fault::general("the subscriptions that are allowed", format!("{held} are there: {live:?}")))
     }
 
-    /// Who is counted as connected with a certificate is who is listed so.
-    fn check_certificates(&self) -> Result<(), Fault> {
+    /// Who is counted as connected with a certificate, or at a listener, is who is listed so.
+    fn check_online(&self) -> Result<(), Fault> {
         let all: Vec<_> = (0..=u8::MAX).map(|number| thumbprint(number.into())).collect();
         for home in &self.homes {
             let connected = ClientQuery { state: StateFilter::Connected, ..ClientQuery::default() };
@@ -306,6 +306,20 @@ impl World {
             if !listed.eq(counted.iter().map(|count| *count as usize)) {
                 let text = format!("{counted:?} of {rows:?}");
                 return Err(Fault::general("connections are counted by their certificates", text));
+            }
+            let at = |listener: u16| {
+                let there = |row: &&ClientRow| match &row.state {
+                    ClientState::Connected(connection) => connection.listener == listener,
+                    ClientState::Disconnected { .. } => false,
+                };
+                (listener, rows.iter().filter(there).count() as u32)
+            };
+            let listed: Vec<_> = LISTENERS.into_iter().map(at).filter(|(_, count)| *count > 0).collect();
+            let mut counted = home.shard.at_listeners().to_vec();
+            counted.sort_unstable();
+            if counted != listed {
+                let text = format!("{counted:?} of {rows:?}");
+                return Err(Fault::general("connections are counted by their listeners", text));
             }
         }
         Ok(())
@@ -383,6 +397,7 @@ fn nothing_is_judged_by_an_old_policy() {
         ("subscribes refused", sum(|p| p.subscribes_refused)),
         ("connects refused", sum(|p| p.connects_refused)),
         ("sessions kept", sum(|p| p.sessions_kept)),
+        ("put out by a listener that closes", sum(|p| p.closed_out)),
         ("expelled", sum(|p| p.expelled as usize)),
         ("withdrawn", sum(|p| p.withdrawn as usize)),
         ("refused at delivery", sum(|p| p.refused_at_delivery as usize)),

@@ -130,6 +130,7 @@ fn attempt(attempt: &Attempt) -> (&'static str, Option<&str>) {
 fn ground(ground: &Ground) -> &'static str {
     match ground {
         Ground::Handshake => "handshake",
+        Ground::Listener => "listener",
         Ground::Certificate(_) => "certificate",
         Ground::Credentials => "credentials",
         Ground::Name => "name",
@@ -145,6 +146,7 @@ fn ground(ground: &Ground) -> &'static str {
 /// What an operator may do about it.
 fn remedy(one: &Rejection) -> &'static str {
     match &one.ground {
+        Ground::Listener => "let the client connect to another listener",
         Ground::Certificate(refusal) => match refusal {
             CertificateRefusal::NotEncrypted => "let the client connect anew, encrypted",
             CertificateRefusal::Missing => {

@@ -29,17 +29,16 @@ function counters(now) {
   }
 }
 
-function shards(now) {
-  const body = one('[data-table="shards"] tbody');
-  const most = Math.max(1, ...now.shards.map((shard) => shard.clients));
-  const row = (shard) => {
+function bars(table, each) {
+  const most = Math.max(1, ...each.map(([, clients]) => clients));
+  const row = ([of, clients]) => {
     const svg = shape("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" });
     svg.append(shape("rect", { class: "track", width: 100, height: 8, rx: 2 }));
-    svg.append(shape("rect", { class: "fill", width: (shard.clients / most) * 100, height: 8, rx: 2 }));
-    const cells = [element("th", { scope: "row" }, String(shard.shard)), element("td", { class: "number" }, count(shard.clients))];
+    svg.append(shape("rect", { class: "fill", width: (clients / most) * 100, height: 8, rx: 2 }));
+    const cells = [element("th", { scope: "row" }, String(of)), element("td", { class: "number" }, count(clients))];
     return element("tr", {}, ...cells, element("td", { class: "bar" }, svg));
   };
-  body.replaceChildren(...now.shards.map(row));
+  one(`[data-table="${table}"] tbody`).replaceChildren(...each.map(row));
 }
 
 function drops(now) {
@@ -68,7 +67,8 @@ async function values() {
   try {
     const now = { ...(await api("/api/v1/status")), at: performance.now() };
     counters(now);
-    shards(now);
+    bars("shards", now.shards.map((one) => [one.shard, one.clients]));
+    bars("listeners", now.listeners.map((one) => [one.listener, one.clients]));
     drops(now);
     facts(now);
     before = now;

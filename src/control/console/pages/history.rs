@@ -20,6 +20,7 @@ use crate::control::console::views::history::{
 use crate::control::console::views::list::{Cursor, List};
 use crate::control::console::views::shell::{Notice, Page, Tone};
 use crate::control::installed::Installed;
+use crate::control::status::Status;
 use crate::control::thread::ApplyReport;
 
 const ROWS: usize = 50;
@@ -41,42 +42,45 @@ async fn changes(visit: Visit) -> Shown {
     let now = ops::status::now(&visit.app().desk).await?;
     let mut problems = of_fields(&pending.problems, Grade::Problem);
     problems.extend(of_fields(&pending.warnings, Grade::Warning));
-    let changes: Vec<Change> = pending.changes.iter().map(|made| change(made, now.clients)).collect();
+    let changes: Vec<Change> = pending.changes.iter().map(|made| to_come(made, &now)).collect();
     let summary = summary(&changes);
     Ok(shown(&ChangesPage { shell, problems, summary, changes: fit_to_be_shown(changes) }))
 }
 
-/// A change with whom it disturbs, as far as that can be said; `clients`: how many are connected.
-fn change(made: &ChangeMade, clients: u64) -> Change {
-    let field = made.path.rsplit('.').next().unwrap_or_default();
-    let listener = made.path.starts_with("listener[");
-    let off = made.after.as_deref() != Some("true");
-    let drops_all = made.path == "enabled" && off;
-    let closes = listener
-        && made.before.is_some()
-        && (matches!(field, "protocol" | "address" | "path" | "tls") || field == "enabled" && off);
-    let weight = match made.effect.as_str() {
-        "live" if drops_all || closes => Weight::Heavy,
-        "live" if made.note.as_deref().is_some_and(|note| note.contains("disconnected")) => Weight::Heavy,
-        "live" => Weight::Light,
-        "new connections" => Weight::Later,
-        _ => Weight::Heavy,
-    };
-    let whom = match (drops_all, closes) {
-        (true, _) => Some(format!("drops {}", plural(clients, "client", "clients"))),
-        (false, true) => {
-            Some(format!("restarts a listener and drops its clients, {} at most", count(clients)))
-        }
-        (false, false) => None,
-    };
+/// A change that is not in force yet, with whom it disturbs, as far as that can be said; `now`: who is connected.
+fn to_come(made: &ChangeMade, now: &Status) -> Change {
+    let there = if disconnects(made) { clients_at(&made.path, now) } else { None };
+    let whom = there.map(|clients| format!("connected there now: {}", plural(clients, "client", "clients")));
+    Change { notes: made.note.iter().cloned().chain(whom).map(outside).collect(), ..change(made) }
+}
+
+fn change(made: &ChangeMade) -> Change {
     Change {
         path: outside(&made.path),
         before: made.before.as_ref().map(outside),
         after: made.after.as_ref().map(outside),
         effect: outside(&made.effect),
-        notes: whom.into_iter().chain(made.note.clone()).map(outside).collect(),
-        weight,
+        notes: Vec::new(),
+        weight: match made.effect.as_str() {
+            "live" if disconnects(made) => Weight::Heavy,
+            "live" => Weight::Light,
+            "new connections" => Weight::Later,
+            _ => Weight::Heavy,
+        },
     }
+}
+
+fn disconnects(made: &ChangeMade) -> bool {
+    made.note.as_deref().is_some_and(|note| note.contains("disconnected"))
+}
+
+/// How many clients a field is about: that of a listener, or the whole broker.
+fn clients_at(path: &str, now: &Status) -> Option<u64> {
+    if path == "enabled" {
+        return Some(now.clients);
+    }
+    let place: usize = path.strip_prefix("listener[")?.split(']').next()?.parse().ok()?;
+    now.listeners.iter().find(|listener| listener.place == place).map(|listener| listener.clients)
 }
 
 fn summary(changes: &[Change]) -> String {
@@ -170,8 +174,8 @@ fn row(listed: &GenerationListed, trial: Option<u64>) -> Generation {
 async fn generation(visit: Visit, Path(number): Path<u64>) -> Shown {
     let shell = visit.shell(Page::History).await?;
     let found = ops::applying::generation(&visit.app().desk, number).await?;
-    let changes =
-        |made: &[ChangeMade]| fit_to_be_shown(made.iter().map(|made| change(made, 0)).map(quiet).collect());
+    // What is past disturbs nobody any more.
+    let changes = |made: &[ChangeMade]| fit_to_be_shown(made.iter().map(change).collect());
     Ok(shown(&GenerationPage {
         shell,
         generation: row(&found.listed, None),
@@ -179,11 +183,6 @@ async fn generation(visit: Visit, Path(number): Path<u64>) -> Shown {
         since: (!found.listed.in_force).then(|| changes(&found.rollback_changes)),
         revives: found.rollback_revives.iter().map(outside).collect(),
     }))
-}
-
-/// A change of the past disturbs nobody any more.
-fn quiet(change: Change) -> Change {
-    Change { notes: Vec::new(), ..change }
 }
 
 /// What an Apply has done, for people.
@@ -244,6 +243,7 @@ fn done(installed: &Installed) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::status::ListenerStatus;
 
     fn made(path: &str, before: Option<&str>, after: Option<&str>, effect: &str) -> ChangeMade {
         let text = |text: Option<&str>| text.map(str::to_owned);
@@ -259,21 +259,23 @@ mod tests {
     #[test]
     fn a_change_says_whom_it_disturbs() {
         let judged = |made: ChangeMade| {
-            let Change { notes, weight, .. } = change(&made, 1_234);
+            let listeners = vec![ListenerStatus { place: 1, clients: 1, ..ListenerStatus::default() }];
+            let now = Status { clients: 1_234, listeners, ..Status::default() };
+            let Change { notes, weight, .. } = to_come(&made, &now);
             (notes.into_iter().map(|note| note.0).collect::<Vec<_>>().join("; "), weight)
         };
         let nothing = String::new;
         assert_eq!(judged(made("rule[0].name", None, Some("\"a\""), "live")), (nothing(), Weight::Light));
-        assert_eq!(
-            judged(made("enabled", Some("true"), Some("false"), "live")),
-            ("drops 1,234 clients".into(), Weight::Heavy)
-        );
-        assert_eq!(
-            judged(made("listener[0].tls", Some("false"), Some("true"), "live")),
-            ("restarts a listener and drops its clients, 1,234 at most".into(), Weight::Heavy)
-        );
-        // A new one disturbs nobody.
-        assert_eq!(judged(made("listener[2].tls", None, Some("true"), "live")), (nothing(), Weight::Light));
+        for (path, there) in [
+            ("enabled", "; connected there now: 1,234 clients"),
+            ("listener[1].address", "; connected there now: 1 client"),
+            ("listener[2].address", ""), // a new one
+        ] {
+            let note = Some("clients are disconnected".to_owned());
+            let told = judged(ChangeMade { note, ..made(path, Some("1"), Some("2"), "live") });
+            assert_eq!(told, (format!("clients are disconnected{there}"), Weight::Heavy));
+        }
+        assert_eq!(judged(made("listener[1].tls", None, Some("true"), "live")), (nothing(), Weight::Light));
         assert_eq!(
             judged(made("limits.packet_bytes", Some("1"), Some("2"), "new connections")).1,
             Weight::Later

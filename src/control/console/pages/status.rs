@@ -10,7 +10,7 @@ use crate::control::console::frame::{Visit, outside};
 use crate::control::console::text::Moment;
 use crate::control::console::trouble::shown;
 use crate::control::console::views::shell::Page;
-use crate::control::console::views::status::{Drops, Fact, Kind, Latency, Shard, StatusPage, Tile, VALUES};
+use crate::control::console::views::status::{Bar, Drops, Fact, Kind, Latency, StatusPage, Tile, VALUES};
 use crate::control::status::{Point, Status};
 
 /// Points of the small charts: five minutes.
@@ -32,7 +32,8 @@ async fn page(visit: Visit) -> Shown {
         p99: Some(nanos(newest.p99_us)),
         p999: Some(nanos(newest.p999_us)),
     });
-    let clients: Vec<u64> = now.shards.iter().map(|shard| shard.clients).collect();
+    let shards = now.shards.iter().map(|shard| (outside(shard.shard), shard.clients)).collect();
+    let listeners = now.listeners.iter().map(|one| (outside(&one.listener), one.clients)).collect();
     Ok(shown(&StatusPage {
         shell,
         since: now.running.then(|| Moment(started(now.uptime_secs))),
@@ -40,7 +41,8 @@ async fn page(visit: Visit) -> Shown {
         tiles: VALUES.iter().map(|(name, key, kind)| tile(name, key, *kind, &now, points)).collect(),
         latency,
         latency_span: "the last 15 minutes",
-        shards: Shard::all(&clients),
+        shards: Bar::all(shards),
+        listeners: Bar::all(listeners),
         drops: now.drops.iter().map(|(reason, count)| drops(reason, *count)).collect(),
         facts: facts(&now),
     }))

@@ -17,7 +17,7 @@ use super::retained::{Branch, Message, RetainedPage, Step};
 use super::rules::{Access, Action, Answer, Editor, KeptTest, Kind, Matching, RuleRow, RulesPage, Test};
 use super::settings::{Decision, Limit, Server, SettingsPage};
 use super::shell::{Page, Shell, Theme, Trial};
-use super::status::{self, Drops, Fact, Latency, Shard, StatusPage, Tile};
+use super::status::{self, Bar, Drops, Fact, Latency, StatusPage, Tile};
 use crate::control::console::text::{Foreign, Moment};
 
 /// Names that would be markup, move text about, or hide.
@@ -72,7 +72,16 @@ pub(crate) fn status() -> StatusPage {
         tiles: status::VALUES.into_iter().zip(values).map(tile).collect(),
         latency: Latency { p50: Some(21_000), p99: Some(184_000), p999: Some(2_310_000) },
         latency_span: "the last 5 minutes",
-        shards: Shard::all(&[3_801, 3_744, 3_690, 3_788]),
+        shards: Bar::all(vec![
+            ("0".into(), 3_801),
+            ("1".into(), 3_744),
+            ("2".into(), 3_690),
+            ("3".into(), 3_788),
+        ]),
+        listeners: Bar::all(vec![
+            ("tls 0.0.0.0:8883".into(), 15_010),
+            ("websocket+tls [2001:db8::17]:8084/mqtt (one packet a frame)".into(), 13),
+        ]),
         drops: vec![
             Drops { reason: "backlog-full".into(), count: 1_204, per_second: 2.2 },
             Drops { reason: "output-full".into(), count: 0, per_second: 0.0 },
@@ -93,7 +102,8 @@ pub(crate) fn disabled() -> StatusPage {
         shell: Shell { running: false, pending: 0, ..shell(Page::Status) },
         tiles: status::VALUES.into_iter().map(tile).collect(),
         latency: Latency::default(),
-        shards: Shard::all(&[0, 0]),
+        shards: Bar::all(vec![]),
+        listeners: Bar::all(vec![]),
         ..status()
     }
 }

@@ -1,5 +1,5 @@
-//! Status: the source's values by their exact names, each with its rate and a small chart; latency, clients per shard,
-//! drops, memory. What of it is live the script replaces.
+//! Status: the source's values by their exact names, each with its rate and a small chart; latency, clients per shard
+//! and listener, drops, memory. What of it is live the script replaces.
 
 use askama::Template;
 
@@ -23,7 +23,9 @@ pub(crate) struct StatusPage {
     /// The time that they cover: `the last 5 minutes`.
     pub(crate) latency_span: &'static str,
     /// Clients per shard.
-    pub(crate) shards: Vec<Shard>,
+    pub(crate) shards: Vec<Bar>,
+    /// Clients per listener.
+    pub(crate) listeners: Vec<Bar>,
     /// Deliveries that were not made.
     pub(crate) drops: Vec<Drops>,
     /// Memory and queues.
@@ -124,26 +126,21 @@ fn shown(nanos: Option<u64>) -> String {
     nanos.map_or_else(|| "–".into(), latency)
 }
 
-/// What one shard has.
-pub(crate) struct Shard {
-    /// Its number.
-    pub(crate) number: usize,
+/// The clients of one shard, or of one listener.
+pub(crate) struct Bar {
+    /// Which.
+    pub(crate) of: Foreign,
     /// Its clients.
     pub(crate) clients: u64,
-    /// Of the shard that has most, in percent.
+    /// Of that which has most, in percent.
     pub(crate) percent: u64,
 }
 
-impl Shard {
-    /// The shards, by their clients.
-    pub(crate) fn all(clients: &[u64]) -> Vec<Shard> {
-        let most = clients.iter().copied().max().unwrap_or(0).max(1);
-        let shard = |(number, clients): (usize, &u64)| Shard {
-            number,
-            clients: *clients,
-            percent: clients * 100 / most,
-        };
-        clients.iter().enumerate().map(shard).collect()
+impl Bar {
+    /// All of a kind, each with its clients.
+    pub(crate) fn all(each: Vec<(Foreign, u64)>) -> Vec<Bar> {
+        let most = each.iter().map(|(_, clients)| *clients).max().unwrap_or(0).max(1);
+        each.into_iter().map(|(of, clients)| Bar { of, clients, percent: clients * 100 / most }).collect()
     }
 
     fn clients_text(&self) -> String {
