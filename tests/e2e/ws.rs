@@ -533,6 +533,8 @@ fn apply_enables_changes_and_disables_a_websocket_listener() {
 
     broker.apply(&config(0, "path = \"/other\""));
     assert_eq!(broker.websocket("/other"), address, "it stays bound");
+    early.send(&binary(&PINGREQ));
+    early.expect(&PINGRESP);
     let answers = |path: &str| {
         let mut stream = dial(address);
         let lines = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt";
@@ -546,6 +548,5 @@ fn apply_enables_changes_and_disables_a_websocket_listener() {
 
     broker.apply(&config(0, "enabled = false"));
     assert!(TcpStream::connect(address).is_err(), "nobody listens");
-    early.send(&binary(&PINGREQ));
-    early.expect(&PINGRESP);
+    assert_eq!(early.close_code(), 1008, "who came there is put out");
 }
