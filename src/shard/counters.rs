@@ -31,9 +31,9 @@ pub struct Counters {
     pub packets_received: u64,
     /// Packets handed to connections that are not counted in `messages_sent`: all but PUBLISH, and repetitions of it.
     pub other_packets_sent: u64,
-    /// Publishes and wills accepted.
+    /// Publishes and wills accepted, at their topics' homes.
     pub publishes_accepted: u64,
-    /// Publishes and wills refused.
+    /// Publishes and wills refused: by rules where their clients live, by limits at their topics' homes.
     pub publishes_refused: u64,
     /// Filters accepted.
     pub subscribes_accepted: u64,

@@ -11,12 +11,12 @@ use crate::routing::{ShardId, Share, Target};
 use crate::session::{AckKind, ConnId, Outcome, Run, RunBuilder, Will};
 use crate::time::Time;
 
-use super::Shard;
 use super::effect::CloseCause;
 use super::hits::HitPlace;
 use super::mesh::Work;
 use super::message::{Body, Slots, Ticket};
 use super::rejected::Act;
+use super::{Counters, Shard};
 
 /// The publishes of one read that wait to be sent on as one run.
 #[derive(Debug, Default)]
@@ -171,19 +171,14 @@ impl Shard {
         let run = pending.run.build(self.id, self.clients[client].publisher, self.now);
         let ticket = (run.qos != QoS::AtMostOnce)
             .then(|| Ticket { session: self.clients.key(client), first: pending.first_ticket });
-        self.publish(run, ticket);
+        self.send_home(run, ticket);
     }
 
     /// Publishes a will. It holds credit as any publish does and does not wait for it: there is at most one a
     /// session.
     pub(super) fn publish_will(&mut self, will: &Will, publisher: u64) {
         let run = will.publish(self.id, publisher, self.now);
-        self.publish(run, None);
-    }
-
-    fn publish(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
-        self.counters.publishes_accepted += run.items().len() as u64;
-        self.send_home(run, ticket);
+        self.send_home(run, None);
     }
 
     /// Takes credit, whether there is some or not, and gives the run to its topic's home.
@@ -200,7 +195,12 @@ impl Shard {
 
     /// At the topic's home: what is retained, one match, one message to each shard with subscribers.
     pub(super) fn route(&mut self, run: Arc<Run>, ticket: Option<Ticket>) {
-        let outcome = if run.retain && !self.retain(&run) {
+        let refused = run.retain && !self.retain(&run);
+        let Counters { publishes_accepted, publishes_refused, .. } = &mut self.counters;
+        let count = if refused { publishes_refused } else { publishes_accepted };
+        // Counted here because nobody hears at its publisher's that a QoS 0 publish is refused.
+        *count += if run.system { 0 } else { run.items().len() as u64 };
+        let outcome = if refused {
             self.give_back(&run);
             self.reject_retained(run.topic(), run.qos);
             Outcome::Refused(ReasonCode::QuotaExceeded)
@@ -270,10 +270,6 @@ impl Shard {
 
     /// What became of publishes of a client of this shard.
     pub(super) fn settle(&mut self, ticket: Ticket, count: u32, outcome: Outcome) {
-        if matches!(outcome, Outcome::Refused(_)) {
-            self.counters.publishes_accepted -= u64::from(count);
-            self.counters.publishes_refused += u64::from(count);
-        }
         let Some(client) = self.clients.by_key(ticket.session) else { return };
         client.flow_mut().inbound.settle(ticket.first, count, outcome);
         // Whom an install has put out hears of that alone.

@@ -179,6 +179,11 @@ fn retained_messages_by_number_and_by_size_each_shard_its_share() {
         let retained: Vec<usize> = court.b.shards.iter().map(|s| s.census().retained).collect();
         assert_eq!(retained, [most / 2, most / 2]);
         assert_eq!(refused, 30 - most);
+        // At QoS 0 nobody is told, and all is counted.
+        court.b.publish(peer, "r-", "payload", QoS::AtMostOnce, true);
+        let counted = [|c: &Counters| c.publishes_refused, |c: &Counters| c.publishes_accepted];
+        let counted = counted.map(|count| court.b.shards.iter().map(|s| count(s.counters())).sum::<u64>());
+        assert_eq!(counted, [refused as u64 + 1, most as u64]);
         // What is there can be replaced, and cleared, when all is full.
         court.b.publish(peer, "r00", "another", QoS::AtLeastOnce, true);
         assert!(court.b.received(peer)[0].contains("NoMatchingSubscribers"));
