@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use toml_edit::Value;
 
-use super::admin::ops::changes::ChangeMade;
+use super::admin::ops::changes::{ChangeMade, Pending};
 use super::admin::problem::Flaw;
 use super::apply::{ApplyError, ApplyRequest, Committed, Occasion, Overrides, Store};
 use super::cli::{Config, Place};
@@ -51,7 +51,7 @@ pub(super) fn config(command: &Config) -> Result<ExitCode, Failure> {
             Some(file) => check(file),
             None => check(&paths(place)?.config),
         },
-        Config::Diff(place) => diff(&paths(place)?),
+        Config::Diff(place) => diff(place),
         Config::Apply { place, guarded } => apply_as(&paths(place)?, guarded),
         Config::Generations(generations) => generations.run(),
         Config::Reference { markdown: true, .. } => Ok(raw(reference::markdown().trim_end())),
@@ -100,17 +100,29 @@ fn check(file: &Path) -> Result<ExitCode, Failure> {
     Ok(output::show(&said, |_| format!("{}: valid{with}{}", file.display(), warnings_told(&warnings))))
 }
 
-fn diff(paths: &Paths) -> Result<ExitCode, Failure> {
-    let store = store(paths, Overrides::default())?;
-    let changes = store.difference()?;
-    let applied = store.applied()?.map(|applied| applied.generation.0);
-    let made: Vec<_> = changes.iter().map(ChangeMade::from).collect();
+/// What an Apply would change. A running broker knows with what it was started, such as `--enable`; without one the file
+/// is compared as it is.
+fn diff(place: &Place) -> Result<ExitCode, Failure> {
+    let paths = paths(place)?;
+    let running = Client::new(&paths.data);
+    if place.config.is_none() && running.is_there() {
+        let pending: Pending = running.get("/config/changes")?;
+        if pending.problems.is_empty() {
+            return Ok(show_changes(Some(pending.generation), &pending.changes));
+        }
+    }
+    let store = store(&paths, Overrides::default())?;
+    let changes: Vec<_> = store.difference()?.iter().map(ChangeMade::from).collect();
+    Ok(show_changes(store.applied()?.map(|applied| applied.generation.0), &changes))
+}
+
+fn show_changes(applied: Option<u64>, changes: &[ChangeMade]) -> ExitCode {
     let text = |_: &serde_json::Value| match applied {
         None => "nothing was applied yet: the whole file would be".to_owned(),
         Some(_) if changes.is_empty() => "the file changes nothing".to_owned(),
         Some(_) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
     };
-    Ok(output::show(&json!({ "applied_generation": applied, "changes": made }), text))
+    output::show(&json!({ "applied_generation": applied, "changes": changes }), text)
 }
 
 fn show(paths: &Paths) -> Result<ExitCode, Failure> {

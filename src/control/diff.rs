@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::admin::ops::changes::ChangeMade;
 use super::config::Config;
 use super::config::values::{self, Group, Place, Plain};
 
@@ -54,16 +55,7 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.before == self.after {
-            write!(out, "{}: changed", self.path)?;
-        } else {
-            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
-            write!(out, "{}: {} -> {}", self.path, value(&self.before), value(&self.after))?;
-        }
-        match &self.note {
-            Some(note) => write!(out, " ({}: {note})", self.effect),
-            None => write!(out, " ({})", self.effect),
-        }
+        ChangeMade::from(self).fmt(out)
     }
 }
 

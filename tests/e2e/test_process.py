@@ -224,12 +224,11 @@ class Starting(unittest.TestCase):
 
     def test_a_listener_that_closes_takes_its_clients_with_it_and_no_others(self):
         fresh = Broker(data=self.folder, listen=False).ready()
-        fresh.edit("enabled = false\n\n# Where", "enabled = true\n\n# Where")
         fresh.edit("127.0.0.1:1883", f"127.0.0.1:{free_port()}")
         fresh.edit("127.0.0.1:8083", "127.0.0.1:0")
         fresh.edit('"many"\nenabled = false', '"many"\nenabled = true')
         fresh.stop()
-        broker = Broker(data=self.folder, listen=False).ready()
+        broker = Broker("--enable", data=self.folder, listen=False).ready()
         self.addCleanup(broker.stop)
         will = {"topic": "gone", "payload": b"left behind"}
         staying = Client(broker, "staying", version=V5, websocket=True)
@@ -245,6 +244,7 @@ class Starting(unittest.TestCase):
         text = broker.config.read_text()
         tcp = text.index('protocol = "tcp"')
         broker.config.write_text(text[:tcp] + text[tcp:].replace("enabled = true", "enabled = false", 1))
+        # Whether the broker is enabled only the running one knows.
         change = command("config", "diff", "--data", self.folder).stdout
         self.assertIn("closes, who is connected there is disconnected", change)
         applied = command("config", "apply", "--data", self.folder)

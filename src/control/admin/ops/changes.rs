@@ -1,5 +1,6 @@
 //! What the draft would change, before it is applied.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,22 @@ pub(in crate::control) struct ChangeMade {
     pub(in crate::control) effect: String,
     /// What it comes to, where that can be said.
     pub(in crate::control) note: Option<String>,
+}
+
+/// `limits.packet_bytes: 1024 -> 2048 (new connections)`
+impl fmt::Display for ChangeMade {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.before == self.after {
+            write!(out, "{}: changed", self.path)?;
+        } else {
+            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+            write!(out, "{}: {} -> {}", self.path, value(&self.before), value(&self.after))?;
+        }
+        match &self.note {
+            Some(note) => write!(out, " ({}: {note})", self.effect),
+            None => write!(out, " ({})", self.effect),
+        }
+    }
 }
 
 impl From<&Change> for ChangeMade {
