@@ -25,7 +25,7 @@ broken=()
 mutant() {
     local name=$1 file=$2 script=$3 log=$copy.log
     [ "$wanted" = "  " ] || [[ $wanted = *" $name "* ]] || return 0
-    rm -rf "${copy:?}"/* && cp -r Cargo.toml Cargo.lock src tests bench loadgen README.md "$copy" 2>/dev/null
+    rm -rf "${copy:?}"/* && cp -r Cargo.toml Cargo.lock askama.toml src tests bench loadgen README.md "$copy" 2>/dev/null
     sed -i -E "$script" "$copy/$file"
     if cmp -s "$file" "$copy/$file"; then
         broken+=("$name")
@@ -107,13 +107,17 @@ judge refresh-sent src/shard/mod.rs 's/if !self\.refresh\(client\) \{/if false {
 judge refresh-will src/shard/lifecycle.rs 's/self\.refresh\(client\); \/\/ its access.*//'
 judge refresh-connect src/shard/connect.rs 's/^( +)self\.refresh\(client\);/\1self.clients[client].standing.is_current(0);/'
 judge sweep-forgotten src/shard/mod.rs 's/self\.swept = Some\(0\);/self.swept = None;/'
-judge put-out-with-will src/shard/lifecycle.rs 's/if self\.is_put_out\(client\)/if false/'
+judge put-out-with-will src/shard/lifecycle.rs 's/if self\.forfeits_will\(client\)/if false/'
 # Who may be there at all.
 judge certificate-at-connect src/shard/connect.rs 's/match self\.judge_certificate\(listener, tls, certificate, trusted\)/match self.judge_certificate(listener, tls, certificate, trusted).or(Ok::<_, crate::policy::CertificateRefusal>(None))/'
 judge certificate-at-install src/shard/standing.rs 's/judged\.map_err\(because\)\?/judged.map_err(because).unwrap_or(None)/'
 judge user-at-install src/shard/standing.rs 's/\&\& !self\.snapshot\.credentials\.still_accept\(proved\)/\&\& false/'
 judge owner-forgotten src/shard/connect.rs 's/\&\& principal\.owner\(\) != owner\)/\&\& owner == "\\n")/'
-judge name-at-install src/shard/standing.rs 's/Some\(refusal\) => Err\(\(refusal\.ground, refusal\.why\.to_owned\(\)\)\),/Some(_) => Ok(trusted),/'
+judge name-at-install src/shard/standing.rs 's/return Err\(\(refusal\.ground, refusal\.why\.to_owned\(\)\)\);/let _ = refusal;/'
+judge listener-at-connect src/shard/connect.rs 's/if self\.snapshot\.listeners\.get\(listener\)\.is_none\(\)/if false/'
+judge listener-at-install src/shard/standing.rs 's/if connection\.is_some_and\(\|came\| .*/if false {/'
+judge will-of-closed src/shard/standing.rs 's/let closed = ground == Ground::Listener;/let closed = false;/'
+judge will-of-closed-cut src/shard/standing.rs 's/is_err_and\(\|\(ground, _\)\| ground != Ground::Listener\)/is_err()/'
 
 echo "$found found, ${#missed[@]} missed${missed[*]:+: ${missed[*]}}, ${#broken[@]} unusable${broken[*]:+: ${broken[*]}}"
 [ ${#missed[@]} = 0 ] && [ ${#broken[@]} = 0 ]

@@ -3,13 +3,13 @@
 
 mod aliases;
 mod behaviour;
-mod closed_listeners;
 mod counted;
 mod court;
 mod edges;
 mod farewells;
 mod judged;
 mod judged_installs;
+mod judged_listeners;
 mod latencies;
 mod limits_kept;
 mod questions;
