@@ -1,7 +1,7 @@
 //! A listener closes: who came to it is put out, for nothing that the client has done.
 
 use super::court::connect_bytes;
-use super::judged::{SHARDS, certificate, lasting, topics, trusting, with_will};
+use super::judged::{Deny, ReadWrite, SHARDS, certificate, lasting, rules, topics, trusting, with_will};
 use super::*;
 use crate::policy::certificates::CommonName;
 use crate::policy::{Attempt, Ground, ListenerPolicy};
@@ -34,9 +34,10 @@ fn watcher(b: &mut Broker) -> Peer {
     watcher
 }
 
-fn open(b: &mut Broker) {
+/// Both listeners are open.
+fn open(b: &mut Broker, snapshot: Snapshot) {
     let listeners = [(0, ListenerPolicy::default()), (1, ListenerPolicy::default())].into();
-    b.install(Snapshot { listeners, ..trusting(&[]) });
+    b.install(Snapshot { listeners, ..snapshot });
     b.settle();
 }
 
@@ -46,7 +47,7 @@ fn who_came_to_it_is_told_and_its_will_is_published() {
     for shards in SHARDS {
         for case in 0..4 {
             let mut b = Broker::with(shards, trusting(&[]));
-            open(&mut b);
+            open(&mut b, trusting(&[]));
             let watcher = watcher(&mut b);
             let dev = dev(&mut b);
             b.install(closed(&[]));
@@ -81,7 +82,7 @@ fn what_speaks_against_the_client_itself_still_costs_it_its_will() {
     for shards in SHARDS {
         for cut in [false, true] {
             let mut b = Broker::with(shards, trusting(&[]));
-            open(&mut b);
+            open(&mut b, trusting(&[]));
             let watcher = watcher(&mut b);
             let dev = dev(&mut b);
             b.install(closed(&["dev"]));
@@ -90,6 +91,27 @@ fn what_speaks_against_the_client_itself_still_costs_it_its_will() {
             }
             b.pass(1);
             assert_eq!(b.received(watcher), [""; 0]);
+        }
+    }
+}
+
+/// The same install that closes the listener takes the topic from it.
+#[test]
+fn its_will_is_judged_by_the_rules_of_that_install() {
+    for shards in SHARDS {
+        for cut in [false, true] {
+            let mut b = Broker::with(shards, rules(&[(ReadWrite, "*", "#")]));
+            open(&mut b, rules(&[(ReadWrite, "*", "#")]));
+            let watcher = watcher(&mut b);
+            let dev = dev(&mut b);
+            let denied = rules(&[(Deny, "*", "will"), (ReadWrite, "*", "#")]);
+            b.install(Snapshot { listeners: closed(&[]).listeners, ..denied });
+            if cut {
+                b.shards[usize::from(dev.shard)].handle_end(dev.conn, End::Closed);
+            }
+            b.pass(1);
+            assert_eq!(b.received(watcher), [""; 0]);
+            assert_eq!(b.count(|c| c.publishes_refused), 1);
         }
     }
 }
