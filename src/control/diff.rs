@@ -6,7 +6,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::admin::ops::changes::ChangeMade;
 use super::config::Config;
 use super::config::values::{self, Group, Place, Plain};
 
@@ -55,7 +54,28 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ChangeMade::from(self).fmt(out)
+        let Change { path, before, after, effect, note } = self;
+        write_change(out, path, [before, after], effect, note.as_deref())
+    }
+}
+
+/// `limits.packet_bytes: 1024 -> 2048 (new connections)`
+pub(super) fn write_change(
+    out: &mut fmt::Formatter<'_>,
+    path: &str,
+    [before, after]: [&Option<String>; 2],
+    effect: &dyn fmt::Display,
+    note: Option<&str>,
+) -> fmt::Result {
+    if before == after {
+        write!(out, "{path}: changed")?;
+    } else {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+        write!(out, "{path}: {} -> {}", value(before), value(after))?;
+    }
+    match note {
+        Some(note) => write!(out, " ({effect}: {note})"),
+        None => write!(out, " ({effect})"),
     }
 }
 

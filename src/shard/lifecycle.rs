@@ -158,10 +158,9 @@ impl Shard {
         let fate = if self.forfeits_will(client) { WillFate::Delete } else { fate };
         self.connected -= 1;
         let c = &mut self.clients[client];
-        if let Some(conn) = c.conn.take() {
-            let listener = self.connections[conn.index as usize].listener;
-            self.online.went(listener, c.standing.principal.as_deref());
-        }
+        let conn = c.conn.take().expect("who goes was connected");
+        let listener = self.connections[conn.index as usize].listener;
+        self.online.went(listener, c.standing.principal.as_deref());
         c.holds_back = false;
         if let Some(flow) = &mut c.flow {
             flow.inbound.disconnect();

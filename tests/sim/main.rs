@@ -6,7 +6,7 @@
 //! - **Races** (`race`, `world`, `oracle`): everything at once. A step is one turn of one shard, one read or one act of
 //!   one client, or some time that passes. An oracle judges every event as it happens, by what its history allows. A
 //!   seed that fails is run again with steps left out, until it fails in as few as possible.
-//! - **Policies** (`policies`): rules, certificates and users change at random while clients come, publish and
+//! - **Policies** (`policies`): rules, certificates, users and listeners change at random while clients come, publish and
 //!   subscribe. All that a shard puts out is judged by the generation that it holds at that moment.
 //!
 //! `cargo test --test sim` runs some thousands of seeds. More, with `-- --nocapture` for the count of steps:

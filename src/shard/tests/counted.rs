@@ -1,4 +1,5 @@
-//! What is counted for whoever runs the broker: how often rules decide, and who is connected with which certificate.
+//! What is counted for whoever runs the broker: how often rules decide, and who is connected with which
+//! certificate, and where.
 
 use super::judged::{
     Deny, Read, ReadWrite, SHARDS, Write, certificate, rules, thumbprint, trusting, with_will,

@@ -1,4 +1,5 @@
-//! Policies that change at random while everything happens: rules, certificates, users, each shard at its own time.
+//! Policies that change at random while everything happens: rules, certificates, users, listeners, each shard at
+//! its own time.
 //!
 //! The property: from the moment when a shard holds a generation, nothing of its clients is judged by an older one.
 //! So every call of a shard is followed by a look at what it has put out, which is judged by the generation that the

@@ -10,7 +10,7 @@ use super::super::desk::Desk;
 use super::super::problem::{Flaw, Problem};
 use super::draft::hash;
 use crate::control::apply::ApplyError;
-use crate::control::diff::{Change, diff};
+use crate::control::diff::{Change, diff, write_change};
 use crate::control::disk;
 
 /// A field that an Apply has changed.
@@ -28,19 +28,11 @@ pub(in crate::control) struct ChangeMade {
     pub(in crate::control) note: Option<String>,
 }
 
-/// `limits.packet_bytes: 1024 -> 2048 (new connections)`
+/// As a [`Change`] is written.
 impl fmt::Display for ChangeMade {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.before == self.after {
-            write!(out, "{}: changed", self.path)?;
-        } else {
-            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
-            write!(out, "{}: {} -> {}", self.path, value(&self.before), value(&self.after))?;
-        }
-        match &self.note {
-            Some(note) => write!(out, " ({}: {note})", self.effect),
-            None => write!(out, " ({})", self.effect),
-        }
+        let ChangeMade { path, before, after, effect, note } = self;
+        write_change(out, path, [before, after], effect, note.as_deref())
     }
 }
 
